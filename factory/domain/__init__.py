@@ -1,0 +1,1 @@
+"""Pure types and rules of the factory. Nothing here does I/O."""

@@ -1,0 +1,27 @@
+"""Identifiers: time-ordered for new things, derived for repeatable ones."""
+
+import os
+import time
+from uuid import UUID, uuid5
+
+_NAMESPACE = UUID("6f2b7a0e-6c4b-5d55-9a0b-3a8f0f1c2d4e")
+
+
+def new_id() -> UUID:
+    """Return a UUID version 7 (RFC 9562, section 5.7): sortable by time of creation."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10))
+    value = milliseconds << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=value)
+
+
+def derived_id(*parts: object) -> UUID:
+    """Return the same id for the same parts, so that repeated work cannot double its result."""
+    return uuid5(_NAMESPACE, "\x1f".join(str(part) for part in parts))
+
+
+def new_trace_id() -> str:
+    """Return a W3C trace id: 32 lowercase hexadecimal digits, not all zero."""
+    return os.urandom(16).hex()
