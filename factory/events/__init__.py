@@ -1,0 +1,1 @@
+"""Events: the envelope, the contracts, and the bus that publishes and delivers them inside PostgreSQL."""

@@ -1,0 +1,1 @@
+"""The contracts: one module per topic, one pydantic model per event type and major version."""

@@ -1,0 +1,121 @@
+"""What the bus hands out and takes back."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from factory.events.envelope import Envelope
+
+# Stands for "no project" where a column may not be null; no real id is all zero.
+NO_PROJECT = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One run of a process that takes deliveries. A restarted process of the same name is another epoch."""
+
+    name: str
+    epoch: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one subscription, taken by one owner until the deadline.
+
+    Attributes:
+        uid: Identity of (event, subscription) through all attempts.
+        id: The present row; changes when the delivery waits for a later attempt.
+        fence: Strictly increases with every claim; a superseded fence commits nothing.
+        attempt: This attempt, counted from 1.
+        crash_count: Workers lost while they ran it.
+        losses: Whole supervisors lost while they held it; these attempts are given back.
+        deadline: When the delivery is taken away as timed out, by the database's clock.
+    """
+
+    uid: int
+    id: int
+    subscription: str
+    event: Envelope
+    fence: int
+    attempt: int
+    owner: UUID
+    deadline: datetime
+    crash_count: int
+    losses: int
+    ordered: bool
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much waits for a subscription; counts stop at `COUNT_LIMIT`, which is plenty for scaling.
+
+    Attributes:
+        ready: Can be claimed now (for ordered subscriptions: waits in its lane).
+        delayed: Waits for a time.
+        in_flight: Taken by an owner.
+        oldest: Age of the oldest ready delivery's event.
+    """
+
+    ready: int
+    delayed: int
+    in_flight: int
+    oldest: timedelta
+
+    @property
+    def total(self) -> int:
+        """Everything that is not finished."""
+        return self.ready + self.delayed + self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep mended.
+
+    Attributes:
+        due: Delayed deliveries that became ready.
+        timed_out: Deliveries taken from an owner that kept them past their deadline.
+        abandoned: Deliveries taken from owners that fell silent.
+        dead: Deliveries that were given up on the way.
+    """
+
+    due: int
+    timed_out: int
+    abandoned: int
+    dead: int
+
+    def __bool__(self) -> bool:
+        """Tell whether anything became ready or dead."""
+        return bool(self.due or self.timed_out or self.abandoned or self.dead)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cursor:
+    """A place in the event log; everything up to it was seen."""
+
+    transaction_id: int = 0
+    position: int = 0
+
+    def __str__(self) -> str:
+        """Return the form that `parse` reads."""
+        return f"{self.transaction_id}-{self.position}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Read what `str` wrote.
+
+        Raises:
+            ValueError: The text is not a cursor.
+        """
+        transaction_id, separator, position = text.partition("-")
+        if not separator:
+            raise ValueError(f"{text!r} is not a cursor; expected two numbers joined by a hyphen.")
+        return cls(int(transaction_id), int(position))
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event and its place in the log."""
+
+    cursor: Cursor
+    event: Envelope

@@ -1,0 +1,37 @@
+"""Subscriptions: who receives which events, and under which rules of delivery."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from factory.events.topics import Topic
+
+
+class Subscription(BaseModel):
+    """A declared subscription. An empty filter lets everything pass; all filters must pass.
+
+    Attributes:
+        name: Unique; by convention the agent or component that consumes.
+        payload: Fields the payload must contain with equal values (`{"agent": "backend-engineer"}`).
+        max_attempts: Attempts before a delivery is dead-lettered; the retry policy may allow fewer.
+        max_losses: How often a whole supervisor may vanish with the delivery in flight before it is dead-lettered.
+        lease: Longest time one attempt may take; after it the delivery is taken away as timed out.
+        ordered: At most one delivery per project in flight, in the order in which the events were committed.
+        priority: Larger is served first where a claim spans several subscriptions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    topics: tuple[Topic, ...] = ()
+    event_types: tuple[str, ...] = ()
+    projects: tuple[UUID, ...] = ()
+    agents: tuple[str, ...] = ()
+    payload: Mapping[str, JsonValue] = {}
+    max_attempts: int = Field(default=5, ge=1, le=1000)
+    max_losses: int = Field(default=50, ge=1, le=1000)
+    lease: timedelta = timedelta(minutes=10)
+    ordered: bool = False
+    priority: int = Field(default=0, ge=-100, le=100)

@@ -1,0 +1,57 @@
+"""Every setting in one typed place; each can be given as an environment variable with the prefix `FACTORY_`."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base) / "factory"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+class Settings(BaseSettings):
+    """Settings of one factory process.
+
+    Attributes:
+        data_dir: Where everything that outlives a process is kept: the embedded database, blobs, caches.
+        database_url: An external PostgreSQL (`postgresql://user:password@host/name`); None starts the embedded one.
+        database_pool_size: Most connections one process opens.
+        database_connect_timeout: How long a caller waits for a database that has gone away to come back.
+        database_statement_timeout: Longest single statement; migrations are exempt.
+        database_idle_timeout: Longest pause inside an open transaction.
+        database_options: Extra server parameters for the embedded PostgreSQL, as in `postgresql.conf`.
+        lease: How long a supervisor may be silent before others take over its deliveries.
+        event_retention: How long events and delivery records are kept; also the duplicate detection window.
+        retry_policies: A YAML file whose entries override the shipped retry policies.
+        log_level: Lines below this level are not logged.
+        otlp_endpoint: Base URL of an OpenTelemetry collector (OTLP/HTTP) that traces are sent to.
+        trace_file: A file that traces are appended to, as lines of OTLP JSON.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FACTORY_", frozen=True, extra="ignore", validate_default=True)
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=_default_data_dir)
+
+    database_url: str | None = None
+    database_pool_size: int = Field(default=10, ge=2)
+    database_connect_timeout: timedelta = timedelta(seconds=60)
+    database_statement_timeout: timedelta = timedelta(seconds=60)
+    database_idle_timeout: timedelta = timedelta(seconds=60)
+    database_options: dict[str, str] = {}
+
+    lease: timedelta = timedelta(seconds=30)
+    event_retention: timedelta = timedelta(days=90)
+    retry_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str | None = None
+    trace_file: Annotated[Path, AfterValidator(_absolute)] | None = None
