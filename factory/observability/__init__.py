@@ -1,0 +1,1 @@
+"""Traces and logs; their ids are carried through actors and events."""
