@@ -1,0 +1,1 @@
+"""Where artifacts live: blobs, Git repositories, metadata and lineage."""
