@@ -32,6 +32,12 @@ class Settings(BaseSettings):
         lease: How long a supervisor may be silent before others take over its deliveries.
         event_retention: How long events and delivery records are kept; also the duplicate detection window.
         retry_policies: A YAML file whose entries override the shipped retry policies.
+        sandbox: How generated code is confined; `limits` means resource limits alone.
+        sandbox_memory_mib: Most memory of one confined command, and of each process in it.
+        sandbox_cpu_seconds: Most processor time of each confined process.
+        sandbox_processes: Most confined processes and threads at one time.
+        sandbox_file_mib: Largest file that confined code may write.
+        sandbox_wall_seconds: Longest time of one confined command.
         log_level: Lines below this level are not logged.
         otlp_endpoint: Base URL of an OpenTelemetry collector (OTLP/HTTP) that traces are sent to.
         trace_file: A file that traces are appended to, as lines of OTLP JSON.
@@ -51,6 +57,13 @@ class Settings(BaseSettings):
     lease: timedelta = timedelta(seconds=30)
     event_retention: timedelta = timedelta(days=90)
     retry_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
+
+    sandbox: Literal["bubblewrap", "limits"] = "bubblewrap"
+    sandbox_memory_mib: int = Field(default=2048, ge=64)
+    sandbox_cpu_seconds: int = Field(default=300, ge=1)
+    sandbox_processes: int = Field(default=256, ge=4)
+    sandbox_file_mib: int = Field(default=256, ge=1)
+    sandbox_wall_seconds: float = Field(default=300, gt=0)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None

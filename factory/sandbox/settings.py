@@ -1,8 +1,11 @@
-"""How generated code is confined; nested in the factory's settings."""
+"""How generated code is confined: the part of the factory's settings that the sandbox reads."""
 
 from enum import StrEnum
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from factory.settings import Settings
 
 
 class SandboxMode(StrEnum):
@@ -34,3 +37,15 @@ class SandboxSettings(BaseModel):
     file_mib: int = Field(default=256, ge=1)
     wall_seconds: float = Field(default=300, gt=0)
     output_kib: int = Field(default=256, ge=1)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the sandbox's part of the factory's settings."""
+        return cls(
+            mode=SandboxMode(settings.sandbox),
+            memory_mib=settings.sandbox_memory_mib,
+            cpu_seconds=settings.sandbox_cpu_seconds,
+            processes=settings.sandbox_processes,
+            file_mib=settings.sandbox_file_mib,
+            wall_seconds=settings.sandbox_wall_seconds,
+        )
