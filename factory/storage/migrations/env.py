@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the migrations on the connection that `factory.storage.migrate` hands over."""
+"""Alembic's entry. It only renders SQL; `factory.storage.migrate` runs what it renders."""
 
 from alembic import context
 
-connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=None, transaction_per_migration=True)
+# Named parameters keep the percent signs of SQL as they are.
+context.configure(dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, transaction_per_migration=True)
 with context.begin_transaction():
     context.run_migrations()

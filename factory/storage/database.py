@@ -1,0 +1,257 @@
+"""The database as the factory uses it: a pool that survives the server's death, and transactions."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any, Self, TypeAlias, TypeVar
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
+
+from factory.domain.errors import RetryableError
+from factory.settings import Settings
+from factory.storage.embedded import DatabaseUnavailableError, EmbeddedServer
+from factory.storage.migrate import migrate
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+T = TypeVar("T")
+
+EMBEDDED_NAME = "factory"
+_CONNECT_SECONDS = 10
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    ConnectionError,
+)
+_CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+
+class CommitUnknownError(RetryableError):
+    """The connection broke during COMMIT: the transaction may or may not have happened."""
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Tell whether an error means that the server or the connection to it has gone away."""
+    if isinstance(error, asyncpg.InterfaceError):
+        return "closed" in str(error) or "terminated" in str(error)
+    return isinstance(error, (*_LOST, CommitUnknownError, DatabaseUnavailableError))
+
+
+def is_contention(error: BaseException) -> bool:
+    """Tell whether a transaction failed only because of another one, and may simply be run again."""
+    return isinstance(error, _CONTENTION)
+
+
+class Database:
+    """A pool of connections. `jsonb` values are Python objects in both directions.
+
+    A server that vanished is waited for, and restarted where it is the embedded one, whenever a transaction begins;
+    a transaction under way fails with an error for which `is_connection_lost` holds. Open it in the event loop that
+    uses it.
+    """
+
+    def __init__(self, settings: Settings, server: EmbeddedServer | None, dsn: str) -> None:
+        self._settings = settings
+        self._server = server
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.dsn = dsn
+
+    @classmethod
+    async def open(cls, settings: Settings, *, name: str = EMBEDDED_NAME) -> Self:
+        """Start or find the server, bring the schema up to date, and open the pool.
+
+        Args:
+            settings: `database_url` decides between an external server and the embedded one.
+            name: The database on the embedded server, made if missing.
+
+        Raises:
+            DatabaseUnavailableError: No server answered within `database_connect_timeout`.
+        """
+        if settings.database_url is not None:
+            server, dsn = None, settings.database_url
+        else:
+            server = EmbeddedServer(settings.data_dir / "postgres", settings.database_options)
+            await asyncio.to_thread(server.attach)
+            dsn = server.dsn(name)
+        database = cls(settings, server, dsn)
+        try:
+            await database._patiently(lambda: database._prepare(name))  # noqa: SLF001 - its own constructor
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Close the connections and leave the server; the last user of an embedded one stops it."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            try:
+                await asyncio.wait_for(pool.close(), timeout=10)
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pool.terminate()
+        if self._server is not None:
+            await asyncio.to_thread(self._server.detach)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Run a block in one READ COMMITTED transaction.
+
+        Raises:
+            CommitUnknownError: The connection broke during COMMIT.
+            DatabaseUnavailableError: The server did not come back within `database_connect_timeout`.
+        """
+        pool = self._open_pool()
+        connection, transaction = await self._patiently(self._begin)
+        try:
+            try:
+                yield connection
+            except BaseException:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await transaction.rollback()
+                raise
+            await _commit(transaction)
+        finally:
+            with suppress(asyncpg.InterfaceError, OSError):
+                await pool.release(connection)
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Run work in a transaction, again if the connection breaks or another transaction is in the way.
+
+        The work must be repeatable: after a COMMIT of unknown outcome it runs once more.
+        """
+        deadline = self._deadline()
+        delay = 0.01
+        while True:
+            try:
+                async with self.transaction() as connection:
+                    return await work(connection)
+            except Exception as error:
+                if not (is_connection_lost(error) or is_contention(error)) or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 1.0)
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """Open a connection outside the pool (to LISTEN on); the caller closes it."""
+        return await self._patiently(lambda: self._connect())
+
+    def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        if self._pool is None:
+            raise DatabaseUnavailableError("the database is closed.", remedy="Open it with Database.open.")
+        return self._pool
+
+    async def _prepare(self, name: str) -> None:
+        if self._server is not None:
+            await _ensure_database(self._server.dsn("postgres"), name)
+        await migrate(self.dsn)
+        self._pool = await asyncpg.create_pool(
+            self.dsn,
+            min_size=0,
+            max_size=self._settings.database_pool_size,
+            max_inactive_connection_lifetime=300,
+            timeout=_CONNECT_SECONDS,
+            server_settings=self._server_settings(),
+            init=_init_connection,
+        )
+
+    async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        connection = await asyncpg.connect(self.dsn, timeout=_CONNECT_SECONDS, server_settings=self._server_settings())
+        await _init_connection(connection)
+        return connection
+
+    def _server_settings(self) -> dict[str, str]:
+        return {
+            "application_name": "factory",
+            "timezone": "UTC",
+            "jit": "off",
+            "statement_timeout": _milliseconds(self._settings.database_statement_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(self._settings.database_idle_timeout),
+        }
+
+    async def _begin(self) -> tuple["PoolConnectionProxy[asyncpg.Record]", Transaction]:
+        pool = self._open_pool()
+        connection = await pool.acquire()
+        transaction = connection.transaction()
+        try:
+            await transaction.start()
+        except BaseException:
+            with suppress(asyncpg.InterfaceError, OSError):
+                await pool.release(connection)
+            raise
+        return connection, transaction
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat an attempt that changes nothing when it fails, until the server is there."""
+        deadline = self._deadline()
+        delay = 0.02
+        while True:
+            try:
+                return await attempt()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DatabaseUnavailableError) as error:
+                if not _may_come_back(error):
+                    raise
+                if self._pool is None and isinstance(error, DatabaseUnavailableError):
+                    raise
+                if time.monotonic() > deadline:
+                    raise DatabaseUnavailableError(
+                        f"the database does not answer: {error}", remedy="See `factory doctor`."
+                    ) from error
+            if self._server is not None:
+                await asyncio.to_thread(self._server.ensure_running)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 1.0)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._settings.database_connect_timeout.total_seconds()
+
+
+async def _commit(transaction: Transaction) -> None:
+    try:
+        await transaction.commit()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        if not is_connection_lost(error):
+            raise
+        raise CommitUnknownError(
+            f"the connection broke during COMMIT: {error}", remedy="Look whether its effects are there."
+        ) from error
+
+
+async def _init_connection(connection: Any) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=_encode, decoder=json.loads)
+
+
+def _encode(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+async def _ensure_database(dsn: str, name: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
+    try:
+        if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name) is None:
+            # Another process may make it between the question and the answer, which shows in two ways.
+            with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+                await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+
+
+def _may_come_back(error: BaseException) -> bool:
+    return is_connection_lost(error) or isinstance(error, (OSError, asyncpg.TooManyConnectionsError))
+
+
+def _milliseconds(duration: timedelta) -> str:
+    return str(int(duration.total_seconds() * 1000))
