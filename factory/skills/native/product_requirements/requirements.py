@@ -146,7 +146,7 @@ class _Drafts:
         )
 
     def _function(self, operation: Operation) -> _Draft:
-        who = self.phrases.actors(operation.actors)
+        who = self.phrases.actors(self.obstacles.who(operation))
         statement = f"When {who} {self.phrases.acts(operation)}, the system shall {self.responses.of(operation)}."
         return _Draft(
             statement, "event-driven", (operation,), self._origin(operation), operation.entity, kind="functional"
@@ -197,19 +197,23 @@ class _Drafts:
             acts = listing([self.phrases.act_on(operation) for operation in operations], "or")
             return f"If {obstacle.clause}, then the system shall refuse to {acts}."
         thing = self.phrases.a(first.entity)
-        named = (
-            "it and say which rule it breaks" if reason in (Reason.POLICY, Reason.TAKEN) else "it and name the field"
-        )
-        return f"If {thing} is submitted and {obstacle.clause}, then the system shall refuse {named}."
+        plain = reason in (Reason.LIMIT, Reason.FORMAT)
+        named = "it and name the field" if plain else "it and say which rule it breaks"
+        if reason in (Reason.LIMIT, Reason.FORMAT, Reason.INVARIANT):
+            submitted = f"{thing} is submitted whose {obstacle.clause.removeprefix('the ')}"
+        else:
+            submitted = f"{thing} is submitted and {obstacle.clause}"
+        return f"If {submitted}, then the system shall refuse {named}."
 
     def _access(self, entity: str, operations: tuple[Operation, ...]) -> Iterator[_Draft]:
         everyone = {actor.name for actor in self.model.actors}
         groups: dict[tuple[str, ...], list[Operation]] = {}
         owners: dict[str, list[Operation]] = {}
         for operation in operations:
-            if operation.actors and set(operation.actors) != everyone:
-                groups.setdefault(operation.actors, []).append(operation)
-            for actor in operation.own_only:
+            endpoint = self.obstacles.endpoint(operation)
+            if set(endpoint.roles) != everyone:
+                groups.setdefault(endpoint.roles, []).append(operation)
+            for actor in endpoint.own_only:
                 owners.setdefault(actor, []).append(operation)
         for actors, found in groups.items():
             acts = self.phrases.acts_together(found)

@@ -17,9 +17,11 @@ class Responses:
     def of(self, operation: Operation) -> str:
         """Return the response, such as `store the appointment in the state “booked”`."""
         effect = self._effect(operation)
-        if operation.event is None:
+        events = self.obstacles.events(operation)
+        if not events:
             return effect
-        return f"{effect}{',' if ',' in effect else ''} and publish the event {operation.event}"
+        noun = "event" if len(events) == 1 else "events"
+        return f"{effect}{',' if ',' in effect else ''} and publish the {noun} {listing(events)}"
 
     def _effect(self, operation: Operation) -> str:
         noun = self.phrases.noun(operation.entity)
@@ -75,9 +77,8 @@ class Responses:
         return text + (f" and leave empty {listing(emptied)}" if emptied else "")
 
     def _move(self, operation: Operation) -> str:
-        lifecycle = self.model.lifecycle_of(operation.entity)
-        if lifecycle is None:
-            return f"record it on the {self.phrases.noun(operation.entity)}"
-        step = next(step for step in lifecycle.transitions if step.name == operation.transition)
-        sources = self.phrases.states(step.sources)
-        return f"move the {self.phrases.noun(operation.entity)} from {sources} to {self.phrases.state(step.target)}"
+        step, noun = self.obstacles.step(operation), self.phrases.noun(operation.entity)
+        if step is None:
+            return f"record it on the {noun}"
+        sources, target = self.phrases.states(step.transition.sources), self.phrases.state(step.transition.target)
+        return f"move the {noun} from {sources} to {target}"

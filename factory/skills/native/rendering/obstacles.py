@@ -23,9 +23,12 @@ from factory.domain.product import (
 )
 from factory.skills.native.rendering.english import count, listing, words
 from factory.skills.native.rendering.phrases import Phrases
+from factory.skills.native.service_design.design import design_service
+from factory.skills.native.service_design.parts import Endpoint, Step
 from factory.skills.native.service_design.shapes import TEXTUAL, text_length
 
 _WRITES = frozenset({OperationKind.CREATE, OperationKind.UPDATE, OperationKind.CHANGE})
+_NAMED = frozenset({OperationKind.TRANSITION, OperationKind.CHANGE})
 _FORMATS = {
     FieldType.EMAIL: "is not an email address",
     FieldType.PHONE: "is not a telephone number",
@@ -40,6 +43,7 @@ class Reason(StrEnum):
     LIMIT = "limit"
     FORMAT = "format"
     TAKEN = "taken"
+    INVARIANT = "invariant"
     POLICY = "policy"
     STATE = "state"
     GUARD = "guard"
@@ -54,14 +58,12 @@ class Obstacle:
         clause: The fact as a clause, such as `the appointment is “done”`.
         names: What the answer names: fields, or the policy.
         trace: Where the fact comes from.
-        label: A short name, unique among an operation's obstacles of one reason.
     """
 
     reason: Reason
     clause: str
     names: tuple[str, ...]
     trace: Trace
-    label: str
 
 
 class Obstacles:
@@ -70,6 +72,7 @@ class Obstacles:
     def __init__(self, model: DomainModel, phrases: Phrases) -> None:
         self.model = model
         self.phrases = phrases
+        self.design = design_service(model)
 
     def of(self, operation: Operation) -> tuple[Obstacle, ...]:
         """Return what can stand in the way of one operation, in the order the service looks."""
@@ -108,20 +111,52 @@ class Obstacles:
         return lifecycle.field if lifecycle else None
 
     def required(self, operation: Operation) -> tuple[str, ...]:
-        """Return the names without which the operation is refused: fields first, then relations."""
-        fields = [field.name for field in self.written_fields(operation) if field.required and field.default is None]
-        relations = [relation.name for relation in self.written_relations(operation) if relation.required]
+        """Return the names without which the operation is refused: fields first, then relations.
+
+        A required relation that closes a circle of entities is not among them: the service has to relax it.
+        """
+        needed = {
+            member.relation.name if member.relation else member.name
+            for member in self.design.resource(operation.entity).members
+            if member.required and not member.has_default
+        }
+        fields = [field.name for field in self.written_fields(operation) if field.name in needed]
+        relations = [relation.name for relation in self.written_relations(operation) if relation.name in needed]
         return (*fields, *relations)
+
+    def endpoint(self, operation: Operation) -> Endpoint:
+        """Return the endpoint that serves the operation; operations of one kind may share it."""
+        return next(
+            point
+            for point in self.design.resource(operation.entity).endpoints
+            if point.kind is operation.kind
+            and (
+                operation.kind not in _NAMED
+                or (point.verb, _step_name(point)) == (operation.verb, operation.transition)
+            )
+        )
+
+    def step(self, operation: Operation) -> Step | None:
+        """Return the transition that the operation makes, with the guards that can be checked."""
+        steps = self.design.resource(operation.entity).steps
+        return next((step for step in steps if step.transition.name == operation.transition), None)
+
+    def who(self, operation: Operation) -> tuple[str, ...]:
+        """Return the actors of the operation, those of its transition where it names none; empty means everyone."""
+        step = self.step(operation)
+        return operation.actors or (step.transition.actors if step else ())
+
+    def events(self, operation: Operation) -> tuple[str, ...]:
+        """Return the names of the events the operation publishes."""
+        return tuple(event.name for event in self.endpoint(operation).events)
 
     def blocking_states(self, operation: Operation) -> tuple[str, ...]:
         """Return the states in which a transition is refused, in the author's order."""
-        lifecycle = self.model.lifecycle_of(operation.entity)
-        if lifecycle is None or operation.transition is None:
+        step, state = self.step(operation), self.design.resource(operation.entity).state
+        if step is None or state is None or state.field is None:
             return ()
-        sources = next(step.sources for step in lifecycle.transitions if step.name == operation.transition)
-        fields = {field.name: field for field in self.model.entity(operation.entity).fields}
-        values = self.model.enum(str(fields[lifecycle.field].enum)).values
-        return tuple(value for value in values if value not in sources)
+        values = self.model.enum(str(state.field.enum)).values
+        return tuple(value for value in values if value not in step.transition.sources)
 
     def field_limits(self, entity: str, field: ProductField) -> Iterator[Obstacle]:
         """Yield what a value of one field may not be."""
@@ -130,47 +165,46 @@ class Obstacles:
         if limits:
             joined = listing(limits, "or").replace(", is ", ", ").replace(" or is ", " or ")
             clause = f"{subject} {joined}"
-            yield Obstacle(Reason.LIMIT, clause, (field.name,), field.trace, f"limits of {words(field.name)}")
+            yield Obstacle(Reason.LIMIT, clause, (field.name,), field.trace)
         wrong = _FORMATS.get(field.type)
         if field.enum:
             wrong = f"is not one of {self.phrases.states(self.model.enum(field.enum).values, 'and')}"
         if wrong:
-            yield Obstacle(
-                Reason.FORMAT, f"{subject} {wrong}", (field.name,), field.trace, f"format of {words(field.name)}"
-            )
+            yield Obstacle(Reason.FORMAT, f"{subject} {wrong}", (field.name,), field.trace)
         if field.constraints.unique:
             clause = f"another {self.phrases.noun(entity)} has the same {words(field.name)}"
-            yield Obstacle(Reason.TAKEN, clause, (field.name,), field.trace, f"{words(field.name)} already taken")
+            yield Obstacle(Reason.TAKEN, clause, (field.name,), field.trace)
 
     def policy(self, policy: Policy) -> Iterator[Obstacle]:
-        """Yield the fact that breaks a policy; nothing for a rule that is only stated."""
+        """Yield the fact that breaks a policy; nothing for a rule that is only stated or cannot be checked."""
+        if policy.statement in self.design.unenforced:
+            return
         phrases = self.phrases
-        label = words(policy.name)
         if isinstance(policy, Invariant):
             clause = phrases.fails(policy.entity, policy.condition)
             names = [policy.condition.left]
             if policy.condition.right_kind == "field":
                 names.append(str(policy.condition.right))
-            yield Obstacle(Reason.POLICY, clause, tuple(names), policy.trace, label)
+            yield Obstacle(Reason.INVARIANT, clause, tuple(names), policy.trace)
         elif isinstance(policy, UniqueTogether):
             shared = listing([words(name) for name in (*policy.relations, *policy.fields)])
             clause = f"another {phrases.noun(policy.entity)} has the same {shared}"
             if policy.except_states:
                 clause += f" and is not {phrases.states(policy.except_states)}"
-            yield Obstacle(Reason.TAKEN, clause, (*policy.relations, *policy.fields), policy.trace, label)
+            yield Obstacle(Reason.TAKEN, clause, (*policy.relations, *policy.fields), policy.trace)
         elif isinstance(policy, RelatedLimit):
             noun = phrases.noun(policy.entity) if policy.limit == 1 else phrases.nouns(policy.entity)
             state = f" that {'is' if policy.limit == 1 else 'are'} {phrases.states(policy.states)}"
             clause = (
                 f"{phrases.field(policy.relation)} already has {policy.limit} {noun}{state if policy.states else ''}"
             )
-            yield Obstacle(Reason.POLICY, clause, (policy.relation,), policy.trace, label)
+            yield Obstacle(Reason.POLICY, clause, (policy.relation,), policy.trace)
 
     def _missing(self, operation: Operation) -> Iterator[Obstacle]:
         names = self.required(operation)
         if names and operation.kind is not OperationKind.UPDATE:
             clause = f"{self.phrases.fields(names, 'or')} is missing"
-            yield Obstacle(Reason.MISSING, clause, names, operation.trace, "something required is missing")
+            yield Obstacle(Reason.MISSING, clause, names, operation.trace)
 
     def _touches(self, operation: Operation, policy: Policy) -> bool:
         if operation.kind is OperationKind.CREATE:
@@ -180,18 +214,17 @@ class Obstacles:
         return any(written & set(obstacle.names) for obstacle in self.policy(policy))
 
     def _transition(self, operation: Operation) -> Iterator[Obstacle]:
-        lifecycle = self.model.lifecycle_of(operation.entity)
-        if lifecycle is None:
+        step = self.step(operation)
+        if step is None:
             return
-        step = next(step for step in lifecycle.transitions if step.name == operation.transition)
+        trace, noun = step.transition.trace, self.phrases.noun(operation.entity)
         others = self.blocking_states(operation)
-        noun = self.phrases.noun(operation.entity)
         if others:
             clause = f"the {noun} is {self.phrases.states(others)}"
-            yield Obstacle(Reason.STATE, clause, (lifecycle.field,), step.trace, "wrong state")
+            yield Obstacle(Reason.STATE, clause, (), trace)
         for guard in step.guards:
             clause = self.phrases.fails(operation.entity, guard)
-            yield Obstacle(Reason.GUARD, clause, (guard.left,), step.trace, f"guard on {words(guard.left)}")
+            yield Obstacle(Reason.GUARD, clause, (guard.left,), trace)
 
     def _references(self, operation: Operation) -> Iterator[Obstacle]:
         holders = [
@@ -203,7 +236,11 @@ class Obstacles:
         if sources:
             nouns = listing([self.phrases.nouns(name) for name in sources], "or")
             clause = f"{nouns} still refer to the {self.phrases.noun(operation.entity)}"
-            yield Obstacle(Reason.REFERENCE, clause, tuple(sources), operation.trace, "still referred to")
+            yield Obstacle(Reason.REFERENCE, clause, tuple(sources), operation.trace)
+
+
+def _step_name(point: Endpoint) -> str | None:
+    return point.step.transition.name if point.step else None
 
 
 def _to_one(relation: Relation) -> bool:
