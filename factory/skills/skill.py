@@ -10,6 +10,7 @@ from factory.domain.artifact import Content
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.domain.project import Project
 from factory.domain.task import Finding
+from factory.settings import Settings
 
 
 class Make(StrEnum):
@@ -28,11 +29,13 @@ class SkillContext:
         project: The project it works for; `project.created_at` is the only clock a skill may read.
         inputs: Content of each input artifact by kind.
         parameters: The blueprint step's parameters.
+        settings: Of the factory, for skills that run programs or call services.
     """
 
     project: Project
     inputs: Mapping[str, Content]
     parameters: Mapping[str, JsonValue] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
 
     def input(self, kind: str) -> Content:
         """Return the content of one input artifact.

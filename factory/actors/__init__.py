@@ -1,0 +1,1 @@
+"""Agents as pools of Ray actors, and the supervisors that feed them."""

@@ -1,0 +1,234 @@
+"""What every agent is: nine stages, inherited; an agent's own file only says what differs.
+
+1 receive · 2 load · 3 plan · 4 execute · 5 compose · 6 validate · 7 publish · 8 announce · 9 emit
+"""
+
+import asyncio
+import inspect
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from factory.artifacts.blobs import BlobStore
+from factory.domain.artifact import ArtifactRef, Content
+from factory.domain.errors import ErrorCategory, TerminalError
+from factory.domain.ids import derived_id
+from factory.domain.task import ArtifactDraft, Finding, Outcome, StageSpan, Task, Verdict
+from factory.recovery.classification import classify
+from factory.settings import Settings
+from factory.skills.catalogue import Catalogue
+from factory.skills.planner import plan
+from factory.skills.skill import Skill, SkillContext, SkillResult
+from factory.skills.validation import correct
+
+_CACHED_CONTENTS = 64
+
+
+class AgentSpec(BaseModel):
+    """What one agent consumes, produces and may use.
+
+    Attributes:
+        subcluster: Names the topic it listens to and the Ray resource its actors need.
+        consumes: Event types that become its tasks.
+        produces: Artifact kinds it can make.
+        skills: Names of the skills it may use.
+        batch: Most tasks handed to one actor at once.
+        min_size: Actors kept while there is nothing to do.
+        max_size: Most actors at any time.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    subcluster: str
+    consumes: tuple[str, ...] = ("TaskAssigned",)
+    produces: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+    batch: int = Field(default=8, ge=1)
+    min_size: int = Field(default=0, ge=0)
+    max_size: int = Field(default=4, ge=1)
+
+
+@dataclass
+class Work:
+    """One task on its way through the stages."""
+
+    task: Task
+    spans: list[StageSpan] = field(default_factory=list)
+    inputs: dict[str, Content] = field(default_factory=dict)
+    chain: tuple[Skill, ...] = ()
+    result: SkillResult | None = None
+    content: Content | None = None
+    findings: tuple[Finding, ...] = ()
+    draft: ArtifactDraft | None = None
+    verdict: Verdict | None = None
+
+    @contextmanager
+    def stage(self, name: str, **attributes: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - telemetry values
+        """Record the time a stage takes; what the block adds to the dictionary becomes span attributes."""
+        noted: dict[str, Any] = dict(attributes)
+        started = time.time_ns()
+        try:
+            yield noted
+        finally:
+            self.spans.append(StageSpan(stage=name, started_ns=started, ended_ns=time.time_ns(), attributes=noted))
+
+
+class Agent:
+    """Runs tasks through the nine stages. Holds no state but a cache of content by hash.
+
+    Subclasses set `spec`; one that does something other than produce artifacts overrides a stage.
+    """
+
+    spec: ClassVar[AgentSpec]
+
+    def __init__(self, store: BlobStore, catalogue: Catalogue, settings: Settings) -> None:
+        self.store = store
+        self.settings = settings
+        self.skills = catalogue.named(self.spec.skills)
+        self._contents: OrderedDict[str, Content] = OrderedDict()
+
+    async def run(self, tasks: Sequence[Task]) -> list[Outcome]:
+        """Return one outcome per task, in order; an error of one task never touches another."""
+        return list(await asyncio.gather(*(self.run_one(task) for task in tasks)))
+
+    async def run_one(self, task: Task) -> Outcome:
+        """Take one task through the stages; an exception becomes a classified error in the outcome."""
+        work = Work(task)
+        try:
+            with work.stage("receive"):
+                self.receive(work)
+            with work.stage("load") as noted:
+                await self.load(work)
+                noted["inputs"] = sorted(work.inputs)
+            with work.stage("plan") as noted:
+                self.plan(work)
+                noted["skills"] = [skill.name for skill in work.chain]
+            with work.stage("execute"):
+                await self.execute(work)
+            with work.stage("compose"):
+                self.compose(work)
+            with work.stage("validate") as noted:
+                await self.validate(work)
+                noted["corrected"] = sum(finding.severity == "corrected" for finding in work.findings)
+            with work.stage("publish"):
+                await self.publish(work)
+            with work.stage("announce"):
+                outcome = self.announce(work)
+        except Exception as error:  # noqa: BLE001 - the recovery rules decide what an error means
+            outcome = Outcome(task_id=task.id, agent=self.spec.name, error=classify(error))
+        return self.emit(work, outcome)
+
+    def receive(self, work: Work) -> None:
+        """Stage 1: refuse a task that is not for this agent."""
+        task = work.task
+        if task.agent != self.spec.name or (self.spec.produces and task.goal not in self.spec.produces):
+            raise TerminalError(
+                f"the task {task.step!r} asks {task.agent} for {task.goal!r}, but {self.spec.name} produces "
+                f"{', '.join(self.spec.produces) or 'nothing'}.",
+                category=ErrorCategory.SCHEMA,
+                remedy="Correct the step's agent or kind in the blueprint.",
+                field="agent",
+            )
+
+    async def load(self, work: Work) -> None:
+        """Stage 2: read the input artifacts, from the session cache where they were read before."""
+        contents = await asyncio.gather(*(self.read(ref) for ref in work.task.inputs))
+        work.inputs = {ref.kind: content for ref, content in zip(work.task.inputs, contents, strict=True)}
+
+    def plan(self, work: Work) -> None:
+        """Stage 3: choose a skill, or a chain of skills, that leads from the inputs to the goal."""
+        work.chain = plan(work.task.goal, work.inputs.keys(), self.skills)
+
+    async def execute(self, work: Work) -> None:
+        """Stage 4: run the skills; each sees what the ones before it made."""
+        made: dict[str, Content] = {}
+        for skill in work.chain:
+            context = SkillContext(work.task.project, {**work.inputs, **made}, work.task.parameters, self.settings)
+            work.result = await _call(skill, context)
+            made[skill.produces] = work.result.content
+
+    def compose(self, work: Work) -> None:
+        """Stage 5: take the content, and what the skill found on its way."""
+        if work.result is None:
+            raise TerminalError(f"the skills of {self.spec.name} made nothing.", category=ErrorCategory.DEFECT)
+        work.content = work.result.content
+        work.findings = work.result.findings
+
+    async def validate(self, work: Work) -> None:
+        """Stage 6: mend minor faults; what was mended is recorded."""
+        if work.content is not None:
+            work.content, mended = await asyncio.to_thread(correct, work.task.goal, work.content)
+            work.findings = (*work.findings, *mended)
+
+    async def publish(self, work: Work) -> None:
+        """Stage 7: store the bytes by their hash; the metadata waits for the supervisor's commit."""
+        if work.content is None:
+            return
+        stored = await asyncio.to_thread(self.store.put, work.content.to_bytes())
+        self._remember(stored.hash, work.content)
+        metadata = work.result.metadata if work.result else {}
+        work.draft = ArtifactDraft(
+            id=derived_id(work.task.id, work.task.goal),
+            kind=work.task.goal,
+            hash=stored.hash,
+            uri=stored.uri,
+            size=stored.size,
+            inputs=tuple(ref.id for ref in work.task.inputs),
+            metadata=metadata,
+        )
+
+    def announce(self, work: Work) -> Outcome:
+        """Stage 8: say what follows; the supervisor commits it with the acknowledgement, in one transaction."""
+        return Outcome(
+            task_id=work.task.id,
+            agent=self.spec.name,
+            artifact=work.draft,
+            verdict=work.verdict,
+            findings=work.findings,
+            skill=work.chain[-1].name if work.chain else None,
+        )
+
+    def emit(self, work: Work, outcome: Outcome) -> Outcome:
+        """Stage 9: attach the telemetry of every stage to the outcome."""
+        now = time.time_ns()
+        work.spans.append(StageSpan(stage="emit", started_ns=now, ended_ns=time.time_ns()))
+        return outcome.model_copy(update={"spans": tuple(work.spans)})
+
+    async def read(self, ref: ArtifactRef) -> Content:
+        """Return an artifact's content.
+
+        Raises:
+            IntegrityError: The stored bytes do not match the artifact's hash.
+        """
+        cached = self._contents.get(ref.hash)
+        if cached is not None:
+            self._contents.move_to_end(ref.hash)
+            return cached
+        data = await asyncio.to_thread(self.store.get, ref.hash)
+        content = Content.from_bytes(data)
+        self._remember(ref.hash, content)
+        return content
+
+    def _remember(self, content_hash: str, content: Content) -> None:
+        self._contents[content_hash] = content
+        while len(self._contents) > _CACHED_CONTENTS:
+            self._contents.popitem(last=False)
+
+
+async def _call(skill: Skill, context: SkillContext) -> SkillResult:
+    if inspect.iscoroutinefunction(skill.run):
+        answer = await skill.run(context)
+    else:
+        answer = await asyncio.to_thread(skill.run, context)
+    if not isinstance(answer, SkillResult):
+        raise TerminalError(
+            f"skill {skill.name!r} answered {type(answer).__name__}, not a SkillResult.", category=ErrorCategory.DEFECT
+        )
+    return answer

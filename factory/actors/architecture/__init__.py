@@ -1,0 +1,1 @@
+"""Agents of the architecture sub-cluster, one file each."""

@@ -1,0 +1,145 @@
+"""Turns deliveries into tasks: looks up the project, the input artifacts and the step's timeout.
+
+Actors have no database connection, so everything a task refers to goes along with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from factory.actors.subscriptions import agent_of
+from factory.artifacts import records
+from factory.control.blueprints import load_blueprints
+from factory.control.projects import get_project
+from factory.domain.artifact import ArtifactRef, ArtifactStatus
+from factory.domain.errors import ErrorCategory, FactoryError, NotFoundError, TerminalError
+from factory.domain.ids import derived_id
+from factory.domain.project import Project
+from factory.domain.task import Task, TaskError
+from factory.events.contracts.system import ArtifactCreated
+from factory.events.contracts.tasks import TaskAssigned
+from factory.events.delivery import Delivery
+from factory.events.envelope import Envelope
+from factory.recovery.classification import classify
+from factory.storage.database import Connection
+
+VALIDATE = "validate"
+_DEFAULT_TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A delivery with the task made of it."""
+
+    delivery: Delivery
+    task: Task
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """A delivery of which no task could be made, and why."""
+
+    delivery: Delivery
+    error: TaskError
+
+
+async def prepare(
+    connection: Connection, deliveries: Sequence[Delivery], blueprint_dir: Path | None
+) -> tuple[list[Job], list[Unready]]:
+    """Make a task of each delivery.
+
+    A delivery whose project, artifacts or blueprint step are missing ends up among the unready ones and
+    never disturbs the others. Errors of the connection itself are raised.
+    """
+    lookup = _Lookup(connection, blueprint_dir)
+    jobs: list[Job] = []
+    unready: list[Unready] = []
+    for delivery in deliveries:
+        try:
+            jobs.append(await lookup.job(delivery))
+        except (FactoryError, ValueError) as error:
+            unready.append(Unready(delivery, classify(error)))
+    return jobs, unready
+
+
+class _Lookup:
+    """Reads each project once per batch."""
+
+    def __init__(self, connection: Connection, blueprint_dir: Path | None) -> None:
+        self._connection = connection
+        self._blueprint_dir = blueprint_dir
+        self._projects: dict[UUID, Project] = {}
+
+    async def job(self, delivery: Delivery) -> Job:
+        event = delivery.event
+        if event.project_id is None:
+            raise TerminalError(
+                f"event {event.event_id} belongs to no project.", category=ErrorCategory.SCHEMA, field="project_id"
+            )
+        project = await self._project(event.project_id)
+        if event.event_type == TaskAssigned.event_type:
+            task = await self._assigned(delivery, project, event.read(TaskAssigned))
+        elif event.event_type == ArtifactCreated.event_type:
+            task = await self._validation(delivery, project, event.read(ArtifactCreated))
+        else:
+            raise TerminalError(
+                f"no task can be made of a {event.event_type}.", category=ErrorCategory.SCHEMA, field="event_type"
+            )
+        return Job(delivery, task, self._timeout(project, task))
+
+    async def _project(self, project_id: UUID) -> Project:
+        if project_id not in self._projects:
+            self._projects[project_id] = await get_project(self._connection, project_id)
+        return self._projects[project_id]
+
+    async def _assigned(self, delivery: Delivery, project: Project, payload: TaskAssigned) -> Task:
+        found = await records.get_many(self._connection, payload.input_ids)
+        missing = [str(key) for key in payload.input_ids if key not in found]
+        if missing:
+            raise NotFoundError(f"input artifacts {', '.join(missing)} of step {payload.step!r} do not exist.")
+        return Task(
+            id=payload.task_id,
+            project=project,
+            step=payload.step,
+            agent=payload.agent,
+            goal=payload.goal,
+            attempt=delivery.attempt,
+            inputs=tuple(_reference(found[key]) for key in payload.input_ids),
+            parameters=payload.parameters,
+            **_origin(delivery.event),
+        )
+
+    async def _validation(self, delivery: Delivery, project: Project, payload: ArtifactCreated) -> Task:
+        subject = await records.get(self._connection, payload.artifact_id)
+        siblings = await records.latest(self._connection, project.id, status=ArtifactStatus.VALID)
+        return Task(
+            id=derived_id(VALIDATE, payload.artifact_id),
+            project=project,
+            step=payload.step,
+            agent=agent_of(delivery.subscription),
+            goal=VALIDATE,
+            attempt=delivery.attempt,
+            inputs=tuple(ref for ref in siblings if ref.kind != subject.kind),
+            subject=_reference(subject),
+            **_origin(delivery.event),
+        )
+
+    def _timeout(self, project: Project, task: Task) -> float:
+        blueprint = load_blueprints(self._blueprint_dir).get(project.blueprint)
+        steps = {step.id: step for step in blueprint.steps} if blueprint else {}
+        step = steps.get(task.step)
+        return step.timeout_seconds if step else _DEFAULT_TIMEOUT_SECONDS
+
+
+def _origin(event: Envelope) -> dict[str, object]:
+    return {
+        "cause_id": event.event_id,
+        "correlation_id": event.correlation_id,
+        "traceparent": event.traceparent,
+    }
+
+
+def _reference(artifact: ArtifactRef) -> ArtifactRef:
+    return ArtifactRef.model_validate(artifact.model_dump(include=set(ArtifactRef.model_fields)))

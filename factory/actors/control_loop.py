@@ -1,0 +1,73 @@
+"""Handles the control plane's own deliveries: the orchestrator's and governance's, in order per project."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from factory.actors.subscriptions import GOVERNANCE, ORCHESTRATION
+from factory.control.governance import Committer
+from factory.control.orchestrator import Orchestrator
+from factory.events.bus import EventBus
+from factory.events.delivery import Delivery
+from factory.recovery.classification import classify
+from factory.recovery.policy import DeadLetter, Policies, decide
+from factory.storage.database import Database, is_connection_lost
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class ControlPlane:
+    """Takes control deliveries to their end, each in one transaction with its effects."""
+
+    def __init__(
+        self, database: Database, bus: EventBus, orchestrator: Orchestrator, committer: Committer, policies: Policies
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._orchestrator = orchestrator
+        self._committer = committer
+        self._policies = policies
+        self._handlers: dict[str, Callable[[Delivery], Awaitable[None]]] = {
+            ORCHESTRATION.name: self._orchestrate,
+            GOVERNANCE.name: self._commit,
+        }
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> None:
+        """Handle deliveries side by side; a claim never holds two of one project and subscription.
+
+        Raises:
+            Exception: The connection was lost; the deliveries are still held or already finished.
+        """
+        await asyncio.gather(*(self._handle_one(delivery) for delivery in deliveries))
+
+    async def _handle_one(self, delivery: Delivery) -> None:
+        try:
+            await self._handlers[delivery.subscription](delivery)
+        except Exception as error:
+            if is_connection_lost(error):
+                raise
+            await self._fail(delivery, error)
+
+    async def _orchestrate(self, delivery: Delivery) -> None:
+        async with self._database.transaction() as connection:
+            if await self._bus.finish(connection, [delivery]):
+                await self._orchestrator.advance(connection, delivery.event)
+
+    async def _commit(self, delivery: Delivery) -> None:
+        prepared = await self._committer.prepare(delivery.event)
+        async with self._database.transaction() as connection:
+            if await self._bus.finish(connection, [delivery]) and prepared is not None:
+                event = await prepared.record(connection, delivery.event)
+                await self._bus.publish(connection, [event])
+
+    async def _fail(self, delivery: Delivery, error: Exception) -> None:
+        _log.warning("control_delivery_failed", subscription=delivery.subscription, exc_info=error)
+        reason = classify(error)
+        policy = self._policies.find(agent=delivery.subscription, step="", category=reason.category)
+        decision = decide(reason, delivery.attempt, delivery.crash_count, policy)
+        async with self._database.transaction() as connection:
+            if isinstance(decision, DeadLetter):
+                await self._bus.dead_letter(connection, delivery, reason, category=decision.category)
+            else:
+                await self._bus.retry(connection, delivery, reason, decision.delay)

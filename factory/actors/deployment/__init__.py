@@ -1,0 +1,1 @@
+"""Agents of the deployment sub-cluster, one file each."""

@@ -1,0 +1,1 @@
+"""Agents of the development sub-cluster, one file each."""

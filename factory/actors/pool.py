@@ -1,0 +1,145 @@
+"""A pool: the actors of one agent, as many as its backlog asks for."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+from factory.actors.agent import AgentSpec
+from factory.actors.worker import Worker
+from factory.domain.errors import ErrorCategory, FactoryError
+from factory.domain.task import Outcome, Task
+from factory.settings import Settings
+
+
+class WorkerLostError(FactoryError):
+    """The actor died, or did not answer in time and was ended; its tasks may run elsewhere."""
+
+    def __init__(self, message: str, category: ErrorCategory) -> None:
+        super().__init__(message)
+        self.category = category
+
+
+@dataclass(eq=False)
+class Member:
+    """One actor of a pool."""
+
+    handle: Any
+    name: str
+    busy: bool = False
+    idle_since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSize:
+    """What a pool looks like now."""
+
+    agent: str
+    size: int
+    busy: int
+
+
+class Pool:
+    """Starts, feeds, replaces and retires the actors of one agent.
+
+    All methods must be called from one event loop. An actor takes one batch at a time; a batch holds up to
+    `spec.batch` tasks, which the agent runs concurrently.
+    """
+
+    def __init__(self, spec: AgentSpec, settings: Settings) -> None:
+        self.spec = spec
+        self._settings = settings
+        self._members: list[Member] = []
+        self._started = 0
+
+    @property
+    def size(self) -> PoolSize:
+        """Number of actors, and how many of them work."""
+        return PoolSize(self.spec.name, len(self._members), sum(member.busy for member in self._members))
+
+    def free(self, backlog: int) -> int:
+        """Return how many batches could start now, given that the pool may grow for this backlog."""
+        idle = sum(not member.busy for member in self._members)
+        return idle + max(0, self.target(backlog) - len(self._members))
+
+    def target(self, backlog: int) -> int:
+        """Return the size that suits a backlog of waiting tasks: busy actors plus one per waiting batch."""
+        busy = sum(member.busy for member in self._members)
+        wanted = busy + math.ceil(backlog / self.spec.batch)
+        return max(self.spec.min_size, min(self._limit, wanted))
+
+    def warm(self) -> None:
+        """Start a first actor ahead of need; does nothing where there is one."""
+        if not self._members:
+            self._start()
+
+    async def run(self, tasks: Sequence[Task], timeout_seconds: float) -> tuple[str, list[Outcome]]:
+        """Run a batch on an idle actor, starting one if there is none, and return its name and outcomes.
+
+        Raises:
+            WorkerLostError: The actor died (category worker-lost) or took longer than the timeout, in which
+                case it was killed (category timeout). Nothing of the batch was committed.
+        """
+        member = next((member for member in self._members if not member.busy), None) or self._start()
+        member.busy = True
+        try:
+            outcomes: list[Outcome] = await asyncio.wait_for(member.handle.run.remote(list(tasks)), timeout_seconds)
+        except (TimeoutError, GetTimeoutError):
+            self._discard(member)
+            raise WorkerLostError(
+                f"{member.name} gave no answer within {timeout_seconds:g} s and was ended.", ErrorCategory.TIMEOUT
+            ) from None
+        except RayActorError as error:
+            self._discard(member)
+            raise WorkerLostError(f"{member.name} died: {error}", ErrorCategory.WORKER_LOST) from error
+        except RayTaskError as error:
+            self._discard(member)
+            raise WorkerLostError(f"{member.name} failed outside any task: {error}", ErrorCategory.DEFECT) from error
+        except asyncio.CancelledError:
+            self._discard(member)
+            raise
+        member.busy = False
+        member.idle_since = time.monotonic()
+        return member.name, outcomes
+
+    def retire_idle(self) -> None:
+        """End actors that have been idle for longer than the setting, down to the pool's minimum.
+
+        A live actor keeps its node, idle or not (Ray's autoscaler counts placements), so idle ones must end.
+        """
+        now = time.monotonic()
+        for member in list(self._members):
+            if len(self._members) <= self.spec.min_size:
+                return
+            if not member.busy and now - member.idle_since > self._settings.pool_idle_seconds:
+                self._discard(member)
+
+    def close(self) -> None:
+        """End every actor."""
+        for member in list(self._members):
+            self._discard(member)
+
+    @property
+    def _limit(self) -> int:
+        return min(self.spec.max_size, self._settings.pool_max_size)
+
+    def _start(self) -> Member:
+        self._started += 1
+        handle: Any = (
+            ray.remote(Worker)
+            .options(num_cpus=0, resources={self.spec.subcluster: 1}, max_restarts=0, max_task_retries=0)
+            .remote(self.spec.name, self._settings)
+        )
+        member = Member(handle=handle, name=f"{self.spec.name}-{self._started}")
+        self._members.append(member)
+        return member
+
+    def _discard(self, member: Member) -> None:
+        if member in self._members:
+            self._members.remove(member)
+        ray.kill(member.handle, no_restart=True)

@@ -1,0 +1,136 @@
+"""Commits outcomes in groups: artifacts, lineage, next events and acknowledgements in one transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from factory.actors.context import Job
+from factory.artifacts import records
+from factory.artifacts.records import NewArtifact
+from factory.control import governance, tasks
+from factory.domain.artifact import ArtifactRef
+from factory.domain.errors import ErrorCategory
+from factory.domain.task import Outcome, TaskError
+from factory.events.bus import EventBus
+from factory.events.delivery import Delivery
+from factory.events.envelope import Envelope
+from factory.observability.traces import task_traceparent
+from factory.recovery.classification import classify
+from factory.recovery.policy import DeadLetter, Policies, decide
+from factory.storage.database import Connection, Database, is_connection_lost
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a job, and who did it."""
+
+    job: Job
+    outcome: Outcome
+    worker: str
+
+
+class Settler:
+    """Turns results into committed facts. Everything it writes depends on the delivery's fence still holding."""
+
+    def __init__(self, database: Database, bus: EventBus, policies: Policies) -> None:
+        self._database = database
+        self._bus = bus
+        self._policies = policies
+
+    async def settle(self, results: Sequence[Result]) -> None:
+        """Commit a group of results; one that cannot be committed is dead-lettered alone.
+
+        Raises:
+            Exception: The connection was lost. Settling the same group again is safe: what was committed is
+                no longer held, and what was not is committed then.
+        """
+        if not results:
+            return
+        try:
+            async with self._database.transaction() as connection:
+                await self._commit(connection, results)
+        except Exception as error:
+            if is_connection_lost(error):
+                raise
+            if len(results) == 1:
+                await self._refuse(results[0], error)
+                return
+            half = len(results) // 2
+            await self.settle(results[:half])
+            await self.settle(results[half:])
+
+    async def give_up(self, delivery: Delivery, agent: str, error: TaskError) -> None:
+        """Retry or dead-letter a delivery of which no task could be made."""
+        async with self._database.transaction() as connection:
+            await self._fail(connection, delivery, agent, error)
+
+    async def _commit(self, connection: Connection, results: Sequence[Result]) -> None:
+        good = [result for result in results if result.outcome.error is None]
+        held = await self._bus.finish(connection, [result.job.delivery for result in good])
+        kept = [result for result in good if result.job.delivery.uid in held]
+        events = await self._store_artifacts(connection, [result for result in kept if result.outcome.artifact])
+        events += await self._store_verdicts(connection, [result for result in kept if result.outcome.verdict])
+        if events:
+            await self._bus.publish(connection, events)
+        for result in results:
+            if result.outcome.error is not None:
+                task = result.job.task
+                await self._fail(connection, result.job.delivery, task.agent, result.outcome.error, result)
+
+    async def _store_artifacts(self, connection: Connection, results: Sequence[Result]) -> list[Envelope]:
+        if not results:
+            return []
+        drafts = [_new_artifact(result) for result in results]
+        stored = await records.insert(connection, drafts)
+        ends = [tasks.TaskEnd(id=item.job.task.id, worker=item.worker, skill=item.outcome.skill) for item in results]
+        await tasks.finish_tasks(connection, ends)
+        return [_artifact_created(result, artifact) for result, artifact in zip(results, stored, strict=True)]
+
+    async def _store_verdicts(self, connection: Connection, results: Sequence[Result]) -> list[Envelope]:
+        found = []
+        validations = []
+        for result in results:
+            task, verdict = result.job.task, result.outcome.verdict
+            if verdict is None or task.subject is None:
+                continue
+            validations.append(governance.new_validation(task, verdict))
+            cause = result.job.delivery.event
+            parent = task_traceparent(task)
+            found.append(governance.validation_event(task, task.subject, verdict, cause, parent))
+        if validations:
+            await records.record_validations(connection, validations)
+        return found
+
+    async def _fail(
+        self, connection: Connection, delivery: Delivery, agent: str, error: TaskError, result: Result | None = None
+    ) -> None:
+        step = result.job.task.step if result else ""
+        policy = self._policies.find(agent=agent, step=step, category=error.category)
+        decision = decide(error, delivery.attempt, delivery.crash_count, policy)
+        if isinstance(decision, DeadLetter):
+            await self._bus.dead_letter(connection, delivery, error, category=decision.category)
+            return
+        held = await self._bus.retry(connection, delivery, error, decision.delay)
+        if held and result is not None:
+            await tasks.retry_task(connection, result.job.task.id, result.worker, error)
+
+    async def _refuse(self, result: Result, error: Exception) -> None:
+        _log.error("outcome_refused", task=str(result.job.task.id), agent=result.job.task.agent, exc_info=error)
+        reason = classify(error).model_copy(update={"retryable": False, "category": ErrorCategory.DEFECT})
+        async with self._database.transaction() as connection:
+            await self._bus.dead_letter(connection, result.job.delivery, reason)
+
+
+def _new_artifact(result: Result) -> NewArtifact:
+    draft = result.outcome.artifact
+    if draft is None:
+        raise ValueError("the outcome has no artifact")
+    return governance.new_artifact(result.job.task, draft, result.outcome.findings)
+
+
+def _artifact_created(result: Result, artifact: ArtifactRef) -> Envelope:
+    task = result.job.task
+    return governance.artifact_created(task, artifact, result.job.delivery.event, task_traceparent(task))

@@ -1,0 +1,62 @@
+"""Which events reach whom: the subscriptions of the agents and of the control plane."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from factory.actors.agent import Agent
+from factory.control import governance, orchestrator
+from factory.events.subscriptions import Subscription
+from factory.events.topics import Topic
+
+# Longer than any step may take: a step's own timeout ends it first, with a clearer error.
+_LEASE = timedelta(hours=25)
+
+ORCHESTRATION = Subscription(
+    name=orchestrator.NAME,
+    topics=(Topic.SYSTEM,),
+    event_types=("ProjectCreated", "ValidationPassed", "ValidationFailed", "ArtifactCommitted", "DeadLettered"),
+    ordered=True,
+    priority=10,
+)
+GOVERNANCE = Subscription(
+    name=governance.NAME,
+    topics=(Topic.SYSTEM,),
+    event_types=("ProjectCreated", "ValidationPassed"),
+    ordered=True,
+    priority=10,
+)
+CONTROL = (ORCHESTRATION, GOVERNANCE)
+
+
+def topic_of(agent: type[Agent]) -> Topic:
+    """Return the topic of an agent's sub-cluster; utility agents listen to the system topic."""
+    subcluster = agent.spec.subcluster
+    return Topic(subcluster) if subcluster in set(Topic) else Topic.SYSTEM
+
+
+def agent_subscriptions(agents: Iterable[type[Agent]]) -> tuple[Subscription, ...]:
+    """Return one subscription per agent and kind of event: tasks by name, other events by type."""
+    found: list[Subscription] = []
+    for agent in agents:
+        spec = agent.spec
+        if "TaskAssigned" in spec.consumes:
+            found.append(
+                Subscription(
+                    name=spec.name,
+                    topics=(topic_of(agent),),
+                    event_types=("TaskAssigned",),
+                    payload={"agent": spec.name},
+                    lease=_LEASE,
+                )
+            )
+        others = tuple(name for name in spec.consumes if name != "TaskAssigned")
+        if others:
+            found.append(
+                Subscription(name=f"{spec.name}.events", topics=(Topic.SYSTEM,), event_types=others, lease=_LEASE)
+            )
+    return tuple(found)
+
+
+def agent_of(subscription: str) -> str:
+    """Return the agent that a subscription of `agent_subscriptions` belongs to."""
+    return subscription.removesuffix(".events")

@@ -1,0 +1,310 @@
+"""The supervisor: claims deliveries, hands them to pools, commits what comes back.
+
+It keeps nothing that matters in memory: killed at any moment, its successor of the same name takes over its
+deliveries at once and continues.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+import structlog
+
+from factory.actors.context import Job, prepare
+from factory.actors.control_loop import ControlPlane
+from factory.actors.pool import Pool, PoolSize, WorkerLostError
+from factory.actors.roster import load_roster
+from factory.actors.settlement import Result, Settler
+from factory.actors.subscriptions import CONTROL, agent_of, agent_subscriptions, topic_of
+from factory.artifacts.blobs import BlobStore
+from factory.artifacts.repository import RepositoryStore
+from factory.control import tasks
+from factory.control.governance import Committer
+from factory.control.orchestrator import Orchestrator
+from factory.domain.task import Outcome, TaskError
+from factory.events.bus import EventBus
+from factory.events.delivery import Delivery, Owner
+from factory.events.doorbell import Doorbell
+from factory.observability.logs import configure_logging
+from factory.observability.traces import Tracing, start_tracing
+from factory.recovery.policy import Policies
+from factory.settings import Settings
+from factory.storage.database import Database, is_connection_lost
+
+_log = structlog.stdlib.get_logger(__name__)
+_CONTROL_CAPACITY = 32
+_SWEEP_SECONDS = 1.0
+_MAINTAIN_SECONDS = 6 * 3600.0
+_RECONNECT_SECONDS = 0.5
+
+
+class Supervisor:
+    """Runs pools and the control plane over one connection pool. Hosted by a Ray actor or by any event loop.
+
+    Args:
+        settings: Of the factory.
+        name: The same for every incarnation that replaces another; no two live ones may share it.
+        agents: Names of the agents whose pools it runs; None for all.
+    """
+
+    def __init__(self, settings: Settings, name: str, agents: Sequence[str] | None = None) -> None:
+        self._settings = settings
+        self._name = name
+        roster = load_roster(tuple(settings.plugins))
+        chosen = list(roster) if agents is None else [roster.find(agent) for agent in agents]
+        self._subscriptions = (*CONTROL, *agent_subscriptions(chosen))
+        self._topics = {agent.spec.name: topic_of(agent) for agent in roster}
+        self._pools = {agent.spec.name: Pool(agent.spec, settings) for agent in chosen}
+        self._wake = asyncio.Event()
+        self._running: set[asyncio.Future[None]] = set()
+        self._finished: asyncio.Queue[Result] = asyncio.Queue()
+        self._drain_asked = asyncio.Event()
+        self._tracing: Tracing | None = None
+        self._control_busy: set[str] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled or drained; connection losses are waited out."""
+        configure_logging(self._settings, service="supervisor")
+        self._tracing = start_tracing(self._settings, service="supervisor")
+        self._database = await Database.open(self._settings)
+        try:
+            await self._set_up()
+            async with asyncio.TaskGroup() as group:
+                loops = [
+                    group.create_task(self._forever(self._claim_and_dispatch)),
+                    group.create_task(self._forever(self._settle_finished)),
+                    group.create_task(self._forever(self._renew)),
+                    group.create_task(self._forever(self._sweep)),
+                    group.create_task(self._forever(self._maintain)),
+                    group.create_task(self._listen()),
+                ]
+                await self._drained(loops)
+        finally:
+            await self._shut_down()
+
+    def warm(self, agents: Sequence[str]) -> None:
+        """Start one actor of each of these pools ahead of need."""
+        for agent in agents:
+            if agent in self._pools:
+                self._pools[agent].warm()
+
+    def sizes(self) -> list[PoolSize]:
+        """Return what the pools look like now."""
+        return [pool.size for pool in self._pools.values()]
+
+    def drain(self) -> None:
+        """Stop claiming; `run` returns once the work under way is committed."""
+        self._drain_asked.set()
+        self._wake.set()
+
+    async def _set_up(self) -> None:
+        settings = self._settings
+        store = BlobStore(settings.blob_url)
+        repositories = RepositoryStore(settings.repositories_dir)
+        self._bus = EventBus(self._database)
+        policies = Policies.load(settings.retry_policies)
+        self._settler = Settler(self._database, self._bus, policies)
+        orchestrator = Orchestrator(self._bus, store, repositories, self._topics, settings.blueprint_dir)
+        committer = Committer(self._database, store, repositories)
+        self._control = ControlPlane(self._database, self._bus, orchestrator, committer, policies)
+        self._owner: Owner = await self._bus.register(self._name, lease=settings.lease)
+
+    async def _shut_down(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for pool in self._pools.values():
+            pool.close()
+        with contextlib.suppress(Exception):
+            await self._bus.retire(self._owner)
+        if self._tracing is not None:
+            self._tracing.close()
+        await self._database.close()
+
+    async def _drained(self, loops: Sequence[asyncio.Task[None]]) -> None:
+        await self._drain_asked.wait()
+        while self._running:
+            await asyncio.wait(self._running)
+        await self._finished.join()
+        for loop in loops:
+            loop.cancel()
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step; where the database is away, wait and go on."""
+        while True:
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001 - a supervisor outlives whatever one step runs into
+                if not is_connection_lost(error):
+                    _log.exception("supervisor_step_failed", step=step.__name__)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _listen(self) -> None:
+        async with Doorbell(self._database, self._wake.set):
+            await asyncio.Event().wait()
+
+    async def _claim_and_dispatch(self) -> None:
+        self._wake.clear()
+        claimed = 0 if self._drain_asked.is_set() else await self._claim()
+        if claimed:
+            return
+        for pool in self._pools.values():
+            pool.retire_idle()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), self._settings.poll_seconds)
+
+    async def _claim(self) -> int:
+        names = [item.name for item in self._subscriptions]
+        backlog = await self._bus.backlog(names)
+        capacity: dict[str, int] = {}
+        for subscription in self._subscriptions:
+            ready = backlog[subscription.name].ready
+            if not ready:
+                continue
+            if subscription in CONTROL:
+                if subscription.name not in self._control_busy:
+                    capacity[subscription.name] = _CONTROL_CAPACITY
+                continue
+            pool = self._pools[agent_of(subscription.name)]
+            room = pool.free(ready) * pool.spec.batch
+            if room:
+                capacity[subscription.name] = min(room, ready)
+        if not capacity:
+            return 0
+        deliveries = await self._bus.claim(capacity, self._owner)
+        self._dispatch(deliveries)
+        return len(deliveries)
+
+    def _dispatch(self, deliveries: Sequence[Delivery]) -> None:
+        by_subscription: dict[str, list[Delivery]] = {}
+        for delivery in deliveries:
+            by_subscription.setdefault(delivery.subscription, []).append(delivery)
+        controls = {item.name for item in CONTROL}
+        for name, group in by_subscription.items():
+            if name in controls:
+                self._control_busy.add(name)
+                self._spawn(self._run_control(name, group))
+                continue
+            pool = self._pools[agent_of(name)]
+            for start in range(0, len(group), pool.spec.batch):
+                self._spawn(self._run_batch(pool, group[start : start + pool.spec.batch]))
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Future[None]") -> None:
+        self._running.discard(task)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("supervisor_work_failed", exc_info=error)
+
+    async def _run_control(self, name: str, deliveries: Sequence[Delivery]) -> None:
+        try:
+            await self._persistently(lambda: self._control.handle(deliveries))
+        finally:
+            self._control_busy.discard(name)
+
+    async def _run_batch(self, pool: Pool, deliveries: Sequence[Delivery]) -> None:
+        jobs = await self._prepare(deliveries)
+        if not jobs:
+            return
+        started = time.time_ns()
+        try:
+            worker, outcomes = await pool.run([job.task for job in jobs], max(job.timeout_seconds for job in jobs))
+        except WorkerLostError as error:
+            _log.warning("worker_lost", agent=pool.spec.name, category=error.category, reason=error.message)
+            lost = TaskError(
+                message=error.message, category=error.category, retryable=True, error_type=type(error).__name__
+            )
+            worker = pool.spec.name
+            outcomes = [Outcome(task_id=job.task.id, agent=pool.spec.name, error=lost) for job in jobs]
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if self._tracing is not None:
+                self._tracing.record_task(job.task, outcome, started_ns=started, ended_ns=time.time_ns())
+        settled = [Result(job, outcome, worker) for job, outcome in zip(jobs, outcomes, strict=True)]
+        for result in settled:
+            self._finished.put_nowait(result)
+
+    async def _prepare(self, deliveries: Sequence[Delivery]) -> list[Job]:
+        jobs: list[Job] = []
+
+        async def look_up() -> None:
+            jobs.clear()
+            async with self._database.transaction() as connection:
+                found, unready = await prepare(connection, deliveries, self._settings.blueprint_dir)
+                assigned = [(job.task.id, job.task.attempt) for job in found if job.task.subject is None]
+                await tasks.start_tasks(connection, assigned)
+            jobs.extend(found)
+            for item in unready:
+                await self._settler.give_up(item.delivery, agent_of(item.delivery.subscription), item.error)
+
+        await self._persistently(look_up)
+        return jobs
+
+    async def _settle_finished(self) -> None:
+        group = [await self._finished.get()]
+        while not self._finished.empty() and len(group) < self._settings.commit_group:
+            group.append(self._finished.get_nowait())
+        await self._persistently(lambda: self._settler.settle(group))
+        for _ in group:
+            self._finished.task_done()
+        self._wake.set()
+
+    async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do a step that is safe to repeat, again and again until the database answers."""
+        while True:
+            try:
+                await step()
+            except Exception as error:
+                if not is_connection_lost(error):
+                    raise
+                await asyncio.sleep(_RECONNECT_SECONDS)
+            else:
+                return
+
+    async def _renew(self) -> None:
+        await asyncio.sleep(self._settings.lease.total_seconds() / 3)
+        if not await self._bus.renew(self._owner, lease=self._settings.lease):
+            # Silent past the lease (a frozen process, a long outage): others hold our deliveries now, and the
+            # fences refuse what we still commit for them.
+            _log.warning("lease_lost", owner=self._name)
+            self._owner = await self._bus.register(self._name, lease=self._settings.lease)
+
+    async def _sweep(self) -> None:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        if await self._bus.sweep():
+            self._wake.set()
+
+    async def _maintain(self) -> None:
+        await self._bus.maintain(self._settings.event_retention)
+        await asyncio.sleep(_MAINTAIN_SECONDS)
+
+
+class SupervisorActor:
+    """The Ray actor that hosts a supervisor. Ray restarts it when it dies, and it goes on where it was."""
+
+    def __init__(self, settings: Settings, name: str, agents: Sequence[str] | None = None) -> None:
+        self._supervisor = Supervisor(settings, name, agents)
+        self._work = asyncio.get_running_loop().create_task(self._supervisor.run())
+
+    async def warm(self, agents: Sequence[str]) -> None:
+        """Start one actor of each of these pools ahead of need."""
+        self._supervisor.warm(agents)
+
+    async def sizes(self) -> list[PoolSize]:
+        """Return what the pools look like now; raises what ended the supervisor, if anything did."""
+        if self._work.done():
+            await self._work
+        return self._supervisor.sizes()
+
+    async def drain(self, patience: timedelta) -> None:
+        """Finish the work under way and stop, within the given patience."""
+        self._supervisor.drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._work), patience.total_seconds())
+        self._work.cancel()
+        await asyncio.gather(self._work, return_exceptions=True)

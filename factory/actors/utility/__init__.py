@@ -1,0 +1,1 @@
+"""Agents of the utility sub-cluster, one file each."""

@@ -1,0 +1,1 @@
+"""Agents of the vision sub-cluster, one file each."""

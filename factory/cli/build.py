@@ -1,0 +1,142 @@
+"""`factory build`: a vision in, a tested repository out."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from factory.domain.errors import BadInputError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from factory.actors.host import Host
+    from factory.cli.live import LiveView
+    from factory.cli.summary import Summary
+    from factory.client import BuildRequest, Factory
+    from factory.control.progress import Progress
+    from factory.settings import Settings
+
+_MOST_BYTES = 1_000_000
+
+
+def build(
+    vision: Annotated[Path, typer.Argument(help="Markdown file with the product's vision.", show_default=False)],
+    blueprint: Annotated[
+        str | None, typer.Option(help="Workflow to follow; else the vision's front matter, else api-service.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the repository.", show_default="out/<name of the product>")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Start over even if this build is unfinished.")] = False,
+) -> None:
+    """Build a product from its vision.
+
+    The same command takes an unfinished build up again. Exit code 0: released, and its own tests passed.
+    """
+    from factory.cli.live import LiveView  # noqa: PLC0415 - `factory --help` must answer at once
+    from factory.cli.session import load_settings  # noqa: PLC0415
+    from factory.cli.summary import render  # noqa: PLC0415
+
+    settings = load_settings()
+    request = read_request(vision, blueprint, out, settings)
+    view = LiveView()
+    summary = _run(settings, request, view, new=new)
+    if as_json:
+        typer.echo(summary.model_dump_json())
+    else:
+        from rich.console import Console  # noqa: PLC0415
+
+        Console(highlight=False).print(render(summary))
+    if not summary.succeeded:
+        raise typer.Exit(1)
+
+
+def read_request(vision: Path, blueprint: str | None, out: Path | None, settings: "Settings") -> "BuildRequest":
+    """Read and check everything a build needs, before anything is started.
+
+    Raises:
+        BadInputError: The file cannot be read, is no vision, or the folder cannot take the repository.
+        NotFoundError: There is no such blueprint.
+    """
+    from factory.artifacts.checkout import check_out_dir  # noqa: PLC0415 - `factory --help` must answer at once
+    from factory.client import BuildRequest  # noqa: PLC0415
+    from factory.control.blueprints import find_blueprint  # noqa: PLC0415
+    from factory.skills.native.vision_document import check_vision  # noqa: PLC0415
+
+    text = _read(vision)
+    checked = check_vision(text, name_hint=vision.stem)
+    chosen = find_blueprint(blueprint or checked.blueprint or "api-service", settings.blueprint_dir)
+    folder = (out or Path("out") / checked.slug).absolute()
+    check_out_dir(folder)
+    return BuildRequest(name=checked.name, slug=checked.slug, vision=text, blueprint=chosen.name, out_dir=folder)
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise BadInputError(
+                f"{path} is larger than {_MOST_BYTES:,} bytes.", remedy="A vision is a few pages.", field="vision"
+            )
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            f"{path} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8.", field="vision"
+        ) from error
+    except OSError as error:
+        raise BadInputError(
+            f"{path} cannot be read: {error.strerror}.", remedy="Give the path of a Markdown file.", field="vision"
+        ) from error
+
+
+def _run(settings: "Settings", request: "BuildRequest", view: "LiveView", *, new: bool) -> "Summary":
+    try:
+        return asyncio.run(_build(settings, request, view, new=new))
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command takes the build up where it was.", err=True)
+        raise typer.Exit(130) from None
+
+
+async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView", *, new: bool) -> "Summary":
+    from factory.cli.lifecycle import running  # noqa: PLC0415 - `factory --help` must answer at once
+    from factory.cli.summary import summarise  # noqa: PLC0415
+    from factory.client import Factory  # noqa: PLC0415
+
+    view.note("starting the database")
+    async with await Factory.open(settings) as factory:
+        agents = factory.blueprint(request.blueprint).agents
+        project, known = await factory.begin(request, new=new)
+        view.note(f"{'taking up' if known else 'beginning'} project {project.slug} ({str(project.id)[:8]})")
+        host = None
+        if running(settings) is None and project.status != "released":
+            view.note("starting Ray and the agents")
+            host = await _start_host(settings, agents)
+        try:
+            progress = await _watch(factory, view, project.id)
+        finally:
+            if host is not None:
+                await asyncio.shield(asyncio.to_thread(host.stop))
+        repository = None
+        if progress.project.status == "released":
+            repository = await factory.deliver(progress.project, request.out_dir)
+        await factory.trace(progress)
+        artifacts = await factory.artifacts(project.id)
+        return summarise(progress, artifacts, repository=repository, seconds=view.seconds)
+
+
+async def _start_host(settings: "Settings", agents: tuple[str, ...]) -> "Host":
+    from factory.actors.host import Host  # noqa: PLC0415 - Ray takes a second to import
+
+    host = await asyncio.to_thread(Host.start, settings, agents)
+    host.warm(agents)
+    return host
+
+
+async def _watch(factory: "Factory", view: "LiveView", project_id: "UUID") -> "Progress":
+    with view:
+        async for progress in factory.watch(project_id):
+            view.update(progress)
+        return progress

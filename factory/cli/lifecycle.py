@@ -1,0 +1,140 @@
+"""`factory up`, `factory down`, `factory status`: a factory that keeps running between builds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from factory.domain.errors import FactoryError
+
+if TYPE_CHECKING:
+    from factory.settings import Settings
+
+_START_SECONDS = 120
+_STOP_SECONDS = 40
+
+
+def up(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Start a factory that keeps running until `factory down`; returns when it is healthy."""
+    from factory.cli.session import load_settings  # noqa: PLC0415 - `factory --help` must answer at once
+
+    settings = load_settings()
+    state = running(settings) or _start(settings)
+    shown = {name: state[name] for name in ("gateway", "dashboard", "database", "version")}
+    if as_json:
+        typer.echo(json.dumps(shown))
+        return
+    typer.echo(f"The factory runs (process {state['pid']}).")
+    for name, value in shown.items():
+        typer.echo(f"  {name:<10} {value or '-'}")
+
+
+def down(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Stop the running factory, after the work under way is committed."""
+    from factory.cli.session import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    state = running(settings)
+    if state is not None:
+        os.kill(state["pid"], signal.SIGTERM)
+        _wait_gone(state["pid"])
+    if as_json:
+        typer.echo(json.dumps({"stopped": state is not None}))
+    else:
+        typer.echo("The factory is stopped." if state else "No factory was running.")
+
+
+def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Show whether the factory runs, and its pools. Exit code 1 where it does not."""
+    from factory.cli.session import load_settings, run  # noqa: PLC0415
+
+    settings = load_settings()
+    state = running(settings)
+    pools: list[dict[str, Any]] = []
+    if state is not None:
+        pools = run(_pools(settings))
+    if as_json:
+        typer.echo(json.dumps({"healthy": state is not None, "pools": pools, **(state or {})}))
+    elif state is None:
+        typer.echo("No factory runs. Start one with `factory up`.")
+    else:
+        typer.echo(f"The factory runs (process {state['pid']}, version {state['version']}).")
+        for pool in pools:
+            typer.echo(f"  {pool['agent']:<26} {pool['size']} actors, {pool['busy']} busy, {pool['backlog']} waiting")
+    if state is None:
+        raise typer.Exit(1)
+
+
+def running(settings: "Settings") -> dict[str, Any] | None:
+    """Return what the running factory says of itself, or None where none runs."""
+    try:
+        state: dict[str, Any] = json.loads(_state_file(settings).read_text())
+        os.kill(state["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return state
+
+
+async def _pools(settings: "Settings") -> list[dict[str, Any]]:
+    from factory.client import Factory  # noqa: PLC0415 - `factory --help` must answer at once
+
+    try:
+        sizes = json.loads((settings.run_dir / "pools.json").read_text())
+    except (OSError, ValueError):
+        sizes = []
+    async with await Factory.open(settings) as opened:
+        names = [name for pool in sizes for name in (pool["agent"], f"{pool['agent']}.events")]
+        backlog = await opened.bus.backlog(names)
+    return [
+        {**pool, "backlog": sum(backlog[name].ready for name in (pool["agent"], f"{pool['agent']}.events"))}
+        for pool in sizes
+    ]
+
+
+def _start(settings: "Settings") -> dict[str, Any]:
+    log = settings.data_dir / "logs" / "factory.out"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "factory.actors.daemon"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        state = running(settings)
+        if state is not None and state["pid"] == process.pid:
+            return state
+        if process.poll() is not None:
+            raise FactoryError(f"the factory ended at start: {_last_line(log)}", remedy=f"See {log}.")
+        time.sleep(0.1)
+    process.terminate()
+    raise FactoryError(f"the factory was not healthy after {_START_SECONDS} s.", remedy=f"See {log}.")
+
+
+def _wait_gone(pid: int) -> None:
+    deadline = time.monotonic() + _STOP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise FactoryError(f"process {pid} did not end within {_STOP_SECONDS} s.", remedy="End it by its id.")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _state_file(settings: "Settings") -> Path:
+    return settings.run_dir / "factory.json"

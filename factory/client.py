@@ -1,0 +1,163 @@
+"""Drives the factory from Python: submit a vision or take it up again, watch it, receive the repository."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+from factory.actors.roster import load_roster
+from factory.actors.subscriptions import CONTROL, agent_subscriptions, topic_of
+from factory.artifacts import records
+from factory.artifacts.blobs import BlobStore
+from factory.artifacts.repository import RepositoryStore
+from factory.control import projects
+from factory.control.blueprints import Blueprint, find_blueprint
+from factory.control.orchestrator import Orchestrator
+from factory.control.progress import Progress, read_progress
+from factory.control.projects import NewProject, build_key
+from factory.control.submission import first_event, submit_vision
+from factory.domain.artifact import ArtifactRef
+from factory.domain.errors import ConflictError
+from factory.domain.project import Project, ProjectStatus
+from factory.events.bus import EventBus
+from factory.observability.traces import start_tracing
+from factory.settings import Settings
+from factory.storage.database import Connection, Database
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build and where to.
+
+    Attributes:
+        vision: The text of the vision, checked.
+        out_dir: The folder that becomes the product's repository.
+    """
+
+    name: str
+    slug: str
+    vision: str
+    blueprint: str
+    out_dir: Path
+
+    @property
+    def key(self) -> str:
+        """What makes two requests the same build."""
+        return build_key(self.vision, self.blueprint, str(self.out_dir))
+
+
+class Factory:
+    """The factory as a client sees it: its database, its artifacts, its repositories.
+
+    Work is done by whatever supervisors run; this class starts none.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.bus = EventBus(database)
+        self.store = BlobStore(settings.blob_url)
+        self.repositories = RepositoryStore(settings.repositories_dir)
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        """Reach or start the database and declare who receives which events.
+
+        Raises:
+            DatabaseUnavailableError: The database does not answer.
+            BadInputError: A plugin named in the settings cannot be used.
+        """
+        roster = load_roster(tuple(settings.plugins))
+        database = await Database.open(settings)
+        factory = cls(settings, database)
+        await factory.bus.declare((*CONTROL, *agent_subscriptions(roster)))
+        return factory
+
+    async def close(self) -> None:
+        """Leave the database."""
+        await self.database.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def blueprint(self, name: str) -> Blueprint:
+        """Return a blueprint whose agents are all known.
+
+        Raises:
+            NotFoundError: There is no such blueprint, or one of its agents is not in the roster.
+        """
+        blueprint = find_blueprint(name, self.settings.blueprint_dir)
+        roster = load_roster(tuple(self.settings.plugins))
+        for agent in blueprint.agents:
+            roster.find(agent)
+        return blueprint
+
+    async def begin(self, request: BuildRequest, *, new: bool = False) -> tuple[Project, bool]:
+        """Create a project, or take up the unfinished one of the same request.
+
+        Args:
+            request: What to build.
+            new: Create one even where an unfinished one exists.
+
+        Returns:
+            The project, and whether it was there before.
+        """
+        if not new:
+            known = await self.database.run(lambda connection: self._take_up(connection, request.key))
+            if known is not None:
+                return known, True
+        created = NewProject(
+            name=request.name,
+            slug=request.slug,
+            blueprint=request.blueprint,
+            build_key=request.key,
+            out_dir=str(request.out_dir),
+        )
+        return await submit_vision(self.database, self.bus, self.store, created, request.vision), False
+
+    async def _take_up(self, connection: Connection, key: str) -> Project | None:
+        known = await projects.find_undelivered(connection, key)
+        if known is None or known.status is not ProjectStatus.FAILED:
+            return known
+        roster = load_roster(tuple(self.settings.plugins))
+        topics = {agent.spec.name: topic_of(agent) for agent in roster}
+        orchestrator = Orchestrator(self.bus, self.store, self.repositories, topics, self.settings.blueprint_dir)
+        await orchestrator.advance(connection, await first_event(connection, known), resume=True)
+        return await projects.get_project(connection, known.id)
+
+    async def watch(self, project_id: UUID, *, every_seconds: float = 0.2) -> AsyncIterator[Progress]:
+        """Yield a project's progress, the last time when it has ended."""
+        while True:
+            progress = await self.database.run(
+                lambda connection: read_progress(connection, project_id, self.settings.blueprint_dir)
+            )
+            yield progress
+            if progress.ended:
+                return
+            await asyncio.sleep(every_seconds)
+
+    async def artifacts(self, project_id: UUID) -> list[ArtifactRef]:
+        """Return the newest version of each kind."""
+        return await self.database.run(lambda connection: records.latest(connection, project_id))
+
+    async def deliver(self, project: Project, out_dir: Path) -> Path:
+        """Write a released project's repository to a folder, and record that it was handed over.
+
+        Raises:
+            ConflictError: The project is not released, or the folder holds something else.
+        """
+        if project.status is not ProjectStatus.RELEASED:
+            raise ConflictError(f"project {project.slug!r} is {project.status}, not released.", field="status")
+        path = await asyncio.to_thread(self.repositories.materialise, project, out_dir)
+        await self.database.run(lambda connection: projects.set_delivered(connection, project.id))
+        return path
+
+    async def trace(self, progress: Progress) -> None:
+        """Export the root span of a project that has ended."""
+        with start_tracing(self.settings, service="client") as tracing:
+            tracing.record_project(progress.project, ended_at=progress.project.updated_at, failure=progress.failure)

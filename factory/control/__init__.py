@@ -1,0 +1,1 @@
+"""The control plane: projects, blueprints, the coordinator that decides and the orchestrator that acts."""

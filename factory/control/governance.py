@@ -1,0 +1,150 @@
+"""Artifact Governance: metadata, validation records and commits of every artifact (R12)."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from factory.artifacts import commits, records
+from factory.artifacts.blobs import BlobStore
+from factory.artifacts.records import NewArtifact, NewValidation
+from factory.artifacts.repository import RepositoryStore
+from factory.domain.artifact import KINDS, ArtifactRef
+from factory.domain.ids import derived_id
+from factory.domain.task import ArtifactDraft, Finding, Task, Verdict
+from factory.events.contracts.system import (
+    ArtifactCommitted,
+    ArtifactCreated,
+    ProjectCreated,
+    ValidationFailed,
+    ValidationPassed,
+)
+from factory.events.envelope import Envelope
+from factory.events.topics import Topic
+from factory.storage.database import Connection, Database
+
+NAME = "artifact-governance"
+
+
+def new_artifact(task: Task, draft: ArtifactDraft, findings: Sequence[Finding]) -> NewArtifact:
+    """Give a draft the metadata every artifact carries: project, trace, agent, task, inputs, corrections."""
+    corrected = [finding.model_dump(mode="json") for finding in findings if finding.severity == "corrected"]
+    return NewArtifact(
+        id=draft.id,
+        project_id=task.project.id,
+        kind=draft.kind,
+        hash=draft.hash,
+        uri=draft.uri,
+        size=draft.size,
+        agent=task.agent,
+        trace_id=task.project.trace_id,
+        task_id=task.id,
+        inputs=draft.inputs,
+        metadata={**draft.metadata, **({"corrected": corrected} if corrected else {})},
+    )
+
+
+def artifact_created(task: Task, artifact: ArtifactRef, cause: Envelope, traceparent: str) -> Envelope:
+    """Return the event that tells of a new artifact version."""
+    payload = ArtifactCreated(
+        artifact_id=artifact.id,
+        kind=artifact.kind,
+        version=artifact.version,
+        hash=artifact.hash,
+        step=task.step,
+        task_id=task.id,
+        agent=task.agent,
+    )
+    return cause.caused(
+        payload,
+        topic=Topic.SYSTEM,
+        originating_agent=task.agent,
+        event_id=derived_id("ArtifactCreated", artifact.id),
+        artifact_uri=artifact.uri,
+        traceparent=traceparent,
+    )
+
+
+def new_validation(task: Task, verdict: Verdict) -> NewValidation:
+    """Return the record of a verdict; the same for every attempt at the same validation task."""
+    return NewValidation(
+        id=derived_id("validation", task.id),
+        artifact_id=verdict.artifact_id,
+        task_id=task.id,
+        passed=verdict.passed,
+        findings=verdict.findings,
+    )
+
+
+def validation_event(task: Task, subject: ArtifactRef, verdict: Verdict, cause: Envelope, traceparent: str) -> Envelope:
+    """Return `ValidationPassed` or `ValidationFailed`."""
+    errors = [finding.message for finding in verdict.findings if finding.severity == "error"]
+    payload: ValidationPassed | ValidationFailed
+    if verdict.passed:
+        warnings = sum(finding.severity == "warning" for finding in verdict.findings)
+        payload = ValidationPassed(
+            artifact_id=subject.id, kind=subject.kind, task_id=subject.task_id, warnings=warnings
+        )
+    else:
+        payload = ValidationFailed(
+            artifact_id=subject.id, kind=subject.kind, task_id=subject.task_id, step=task.step, errors=errors
+        )
+    return cause.caused(
+        payload,
+        topic=Topic.SYSTEM,
+        originating_agent=task.agent,
+        event_id=derived_id("validated", subject.id),
+        artifact_uri=subject.uri,
+        traceparent=traceparent,
+    )
+
+
+class Committer:
+    """Writes valid artifacts into the project's Git repository, in the order in which they became valid."""
+
+    def __init__(self, database: Database, store: BlobStore, repositories: RepositoryStore) -> None:
+        self._database = database
+        self._store = store
+        self._repositories = repositories
+
+    async def prepare(self, event: Envelope) -> "PreparedCommit | None":
+        """Make the commit an event asks for; None where its artifact stays out of the repository.
+
+        Making it again gives the same commit, so that a crash before the record does no harm. Deliveries of one
+        project must come one at a time.
+        """
+        artifact_id = _subject(event)
+        async with self._database.transaction() as connection:
+            artifact = await records.get(connection, artifact_id)
+            known = await commits.commit_of(connection, artifact_id)
+            parent = await commits.head(connection, artifact.project_id)
+        if KINDS[artifact.kind].commit_subject is None:
+            return None
+        if known is not None:
+            return PreparedCommit(artifact, known.commit_sha)
+        content = await asyncio.to_thread(self._store.content, artifact)
+        sha = await asyncio.to_thread(self._repositories.commit, artifact, content, parent)
+        return PreparedCommit(artifact, sha)
+
+
+class PreparedCommit:
+    """A commit that exists in Git and waits for its record."""
+
+    def __init__(self, artifact: ArtifactRef, sha: str) -> None:
+        self.artifact = artifact
+        self.sha = sha
+
+    async def record(self, connection: Connection, cause: Envelope) -> Envelope:
+        """Record the commit and return the event that tells of it."""
+        await commits.record_commit(connection, self.artifact.project_id, self.artifact.id, self.sha)
+        return cause.caused(
+            ArtifactCommitted(artifact_id=self.artifact.id, commit=self.sha),
+            topic=Topic.SYSTEM,
+            originating_agent=NAME,
+            event_id=derived_id("ArtifactCommitted", self.artifact.id),
+        )
+
+
+def _subject(event: Envelope) -> UUID:
+    if event.event_type == ProjectCreated.event_type:
+        return event.read(ProjectCreated).vision_artifact_id
+    return event.read(ValidationPassed).artifact_id

@@ -1,0 +1,177 @@
+"""The Project Manager: creates projects, finds them, moves them through their states (R10)."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+from pydantic import JsonValue
+
+from factory.domain.errors import BadInputError, NotFoundError
+from factory.domain.ids import new_id, new_trace_id
+from factory.domain.project import Project, ProjectMetadata, ProjectStatus, check_transition
+from factory.storage.database import Connection
+
+_COLUMNS = """id, name, slug, blueprint, status, revision, trace_id, metadata::text AS metadata,
+    created_at, updated_at"""
+_SHORTEST_PREFIX = 6
+
+INSERT = f"""
+INSERT INTO project (id, name, slug, blueprint, status, trace_id, metadata, build_key, out_dir)
+VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9) RETURNING {_COLUMNS}
+"""  # noqa: S608 - a constant of this module
+# Primary key.
+BY_ID = f"SELECT {_COLUMNS} FROM project WHERE id = $1"  # noqa: S608
+LOCKED = f"{BY_ID} FOR UPDATE"
+# Primary key, as a range: a UUID sorts as its hexadecimal digits do.
+BY_PREFIX = f"SELECT {_COLUMNS} FROM project WHERE id BETWEEN $1 AND $2 LIMIT 2"  # noqa: S608
+# Index project_by_status, or the primary key where no status is given.
+LIST = f"""
+SELECT {_COLUMNS} FROM project WHERE ($1::text IS NULL OR status = $1) ORDER BY id DESC LIMIT $2
+"""  # noqa: S608
+# Index project_by_build_key.
+UNDELIVERED = f"""
+SELECT {_COLUMNS} FROM project WHERE build_key = $1 AND delivered_at IS NULL ORDER BY created_at DESC LIMIT 1
+"""  # noqa: S608
+SET_STATUS = "UPDATE project SET status = $2, updated_at = now() WHERE id = $1"
+SET_FAILURE = "UPDATE project SET failure = $2::text::jsonb, updated_at = now() WHERE id = $1"
+SET_RELEASE = """
+UPDATE project SET released_commit = $2, tests_passed = $3, tests_failed = $4, failure = NULL, updated_at = now()
+WHERE id = $1
+"""
+SET_DELIVERED = "UPDATE project SET delivered_at = now() WHERE id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """What is known of a project before it exists.
+
+    Attributes:
+        build_key: Equal for builds of the same vision by the same blueprint into the same folder, so that a
+            repeated command finds its unfinished project.
+    """
+
+    name: str
+    slug: str
+    blueprint: str
+    build_key: str
+    out_dir: str | None = None
+    metadata: ProjectMetadata = field(default_factory=ProjectMetadata)
+
+
+def build_key(vision: str, blueprint: str, out_dir: str) -> str:
+    """Return what makes two build commands the same build."""
+    return hashlib.sha256(f"{vision}\x1f{blueprint}\x1f{out_dir}".encode()).hexdigest()
+
+
+async def create_project(conn: Connection, new: NewProject) -> Project:
+    """Insert a project in its first state and return it."""
+    row = await conn.fetchrow(
+        INSERT,
+        new_id(),
+        new.name,
+        new.slug,
+        new.blueprint,
+        ProjectStatus.VISIONING.value,
+        new_trace_id(),
+        new.metadata.model_dump_json(),
+        new.build_key,
+        new.out_dir,
+    )
+    if row is None:
+        raise NotFoundError(f"project {new.slug!r} was not stored.")
+    return project_of(row)
+
+
+async def get_project(conn: Connection, id_or_prefix: UUID | str) -> Project:
+    """Return a project by its id, or by at least six first digits of it.
+
+    Raises:
+        BadInputError: The text is no id and no prefix, or several projects begin with it.
+        NotFoundError: There is no such project.
+    """
+    if isinstance(id_or_prefix, UUID):
+        row = await conn.fetchrow(BY_ID, id_or_prefix)
+        if row is None:
+            raise NotFoundError(f"there is no project {id_or_prefix}.", remedy="See `factory project list`.")
+        return project_of(row)
+    low, high = prefix_range(id_or_prefix, "project")
+    rows = await conn.fetch(BY_PREFIX, low, high)
+    if not rows:
+        raise NotFoundError(
+            f"there is no project {id_or_prefix!r}.", remedy="See `factory project list`.", field="project"
+        )
+    if len(rows) > 1:
+        raise BadInputError(
+            f"several projects begin with {id_or_prefix!r}.", remedy="Give more digits.", field="project"
+        )
+    return project_of(rows[0])
+
+
+async def lock_project(conn: Connection, project_id: UUID) -> Project:
+    """Return a project and keep others from changing it until the transaction ends.
+
+    Raises:
+        NotFoundError: There is no such project.
+    """
+    row = await conn.fetchrow(LOCKED, project_id)
+    if row is None:
+        raise NotFoundError(f"there is no project {project_id}.")
+    return project_of(row)
+
+
+async def list_projects(conn: Connection, limit: int = 50, status: ProjectStatus | None = None) -> list[Project]:
+    """Return the newest projects first."""
+    return [project_of(row) for row in await conn.fetch(LIST, status.value if status else None, limit)]
+
+
+async def find_undelivered(conn: Connection, key: str) -> Project | None:
+    """Return the latest project of this build whose repository was not handed over yet."""
+    row = await conn.fetchrow(UNDELIVERED, key)
+    return project_of(row) if row else None
+
+
+async def set_status(conn: Connection, project: Project, status: ProjectStatus) -> None:
+    """Move a locked project to another state.
+
+    Raises:
+        ConflictError: The project's state does not allow it.
+    """
+    check_transition(project.status, status)
+    await conn.execute(SET_STATUS, project.id, status.value)
+
+
+async def set_failure(conn: Connection, project_id: UUID, failure: Mapping[str, JsonValue] | None) -> None:
+    """Record why a project failed, or that it no longer does."""
+    await conn.execute(SET_FAILURE, project_id, json.dumps(failure) if failure is not None else None)
+
+
+async def set_release(conn: Connection, project_id: UUID, *, commit: str, tests_passed: int, tests_failed: int) -> None:
+    """Record the release commit and the result of the product's own tests."""
+    await conn.execute(SET_RELEASE, project_id, commit, tests_passed, tests_failed)
+
+
+async def set_delivered(conn: Connection, project_id: UUID) -> None:
+    """Record that the repository was handed over."""
+    await conn.execute(SET_DELIVERED, project_id)
+
+
+def prefix_range(text: str, what: str) -> tuple[UUID, UUID]:
+    """Return the lowest and the highest UUID that begin with the given digits.
+
+    Raises:
+        BadInputError: Fewer than six digits, or characters that no UUID has.
+    """
+    digits = text.replace("-", "").lower()
+    if not _SHORTEST_PREFIX <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):  # noqa: PLR2004 - a UUID has 32 digits
+        raise BadInputError(
+            f"{text!r} is not the id of a {what}.", remedy="Give its UUID or at least six first digits.", field=what
+        )
+    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+
+
+def project_of(row: asyncpg.Record) -> Project:
+    """Build a project from a row that has the project's columns."""
+    return Project(**{**dict(row), "metadata": ProjectMetadata.model_validate_json(row["metadata"])})

@@ -1,0 +1,74 @@
+"""Takes visions in: a new project with its first artifact and first event, in one transaction."""
+
+import asyncio
+from uuid import UUID
+
+from factory.artifacts import records
+from factory.artifacts.blobs import BlobStore
+from factory.artifacts.records import NewArtifact
+from factory.control.projects import NewProject, create_project
+from factory.domain.artifact import KINDS, ArtifactStatus, Content
+from factory.domain.ids import derived_id
+from factory.domain.project import Project
+from factory.events.bus import EventBus
+from factory.events.contracts.system import ProjectCreated
+from factory.events.envelope import Envelope
+from factory.events.topics import Topic
+from factory.observability.traces import project_traceparent
+from factory.storage.database import Connection, Database
+
+NAME = "project-manager"
+
+
+async def submit_vision(database: Database, bus: EventBus, store: BlobStore, new: NewProject, vision: str) -> Project:
+    """Create a project from a vision's text and set the factory going.
+
+    The text must have been checked before: the vision artifact is valid from the start.
+    """
+    content = Content(files={KINDS["vision"].primary: vision})
+    stored = await asyncio.to_thread(store.put, content.to_bytes())
+    async with database.transaction() as connection:
+        project = await create_project(connection, new)
+        task_id = derived_id("submission", project.id)
+        draft = NewArtifact(
+            id=derived_id(task_id, "vision"),
+            project_id=project.id,
+            kind="vision",
+            hash=stored.hash,
+            uri=stored.uri,
+            size=stored.size,
+            status=ArtifactStatus.VALID,
+            agent=NAME,
+            trace_id=project.trace_id,
+            task_id=task_id,
+        )
+        (vision_ref,) = await records.insert(connection, [draft])
+        event = project_created(project, vision_ref.id, vision_ref.uri)
+        await bus.publish(connection, [event])
+    return project
+
+
+def project_created(project: Project, vision_artifact_id: UUID, uri: str | None = None) -> Envelope:
+    """Return the event that tells of a project, with an id derived from it."""
+    payload = ProjectCreated(
+        name=project.name,
+        slug=project.slug,
+        blueprint=project.blueprint,
+        revision=project.revision,
+        vision_artifact_id=vision_artifact_id,
+    )
+    return Envelope.of(
+        payload,
+        topic=Topic.SYSTEM,
+        project_id=project.id,
+        originating_agent=NAME,
+        traceparent=project_traceparent(project.trace_id),
+        event_id=derived_id("ProjectCreated", project.id, project.revision),
+        artifact_uri=uri,
+    )
+
+
+async def first_event(connection: Connection, project: Project) -> Envelope:
+    """Return a project's `ProjectCreated` again, as the cause of what a person sets off later."""
+    (vision,) = await records.latest(connection, project.id, ["vision"])
+    return project_created(project, vision.id, vision.uri)

@@ -1,0 +1,116 @@
+"""The task table: what was assigned to whom, and how it went. Rows are for people and for the coordinator."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from factory.control.coordinator import Assignment
+from factory.domain.ids import derived_id
+from factory.domain.project import Project
+from factory.domain.task import TaskError
+from factory.storage.database import Connection
+
+INSERT = """
+INSERT INTO task (id, project_id, revision, step, round, agent, goal, input_ids, parameters, cause_event, event_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11) ON CONFLICT DO NOTHING
+"""
+# Primary key. A late start of a superseded attempt changes nothing.
+START = """
+UPDATE task SET status = 'running', attempt = s.attempt, started_at = now(), ended_at = NULL, error = NULL
+FROM unnest($1::uuid[], $2::int[]) AS s (id, attempt)
+WHERE task.id = s.id AND task.status IN ('assigned', 'running') AND task.attempt <= s.attempt
+"""
+# Primary key.
+FINISH = """
+UPDATE task SET status = 'done', ended_at = now(), worker = f.worker, skill = f.skill, error = NULL
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS f (id, worker, skill) WHERE task.id = f.id
+"""
+# Primary key.
+RETRY = "UPDATE task SET status = 'assigned', ended_at = now(), worker = $2, error = $3::text::jsonb WHERE id = $1"
+# Primary key.
+FAIL = "UPDATE task SET status = 'failed', ended_at = now(), worker = $2, error = $3::text::jsonb WHERE id = $1"
+
+
+class AssignedTask(BaseModel):
+    """A task as the bus carries it: enough to find everything else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: UUID
+    event_id: UUID
+    assignment: Assignment
+    revision: int
+
+
+class TaskEnd(BaseModel):
+    """How a task ended well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: UUID
+    worker: str
+    skill: str | None
+    ended_at: datetime | None = None
+
+
+def assigned_task(project: Project, assignment: Assignment) -> AssignedTask:
+    """Give an assignment its id: the same for the same step and round, whoever assigns it and how often."""
+    task_id = derived_id("task", project.id, project.revision, assignment.step, assignment.round)
+    return AssignedTask(
+        id=task_id, event_id=derived_id("TaskAssigned", task_id), assignment=assignment, revision=project.revision
+    )
+
+
+async def insert_tasks(
+    connection: Connection, project: Project, tasks: Sequence[AssignedTask], cause: UUID | None
+) -> None:
+    """Record assignments; those already there stay as they are."""
+    await connection.executemany(
+        INSERT,
+        [
+            (
+                task.id,
+                project.id,
+                task.revision,
+                task.assignment.step,
+                task.assignment.round,
+                task.assignment.agent,
+                task.assignment.goal,
+                list(task.assignment.input_ids),
+                json.dumps(dict(task.assignment.parameters)),
+                cause,
+                task.event_id,
+            )
+            for task in tasks
+        ],
+    )
+
+
+async def start_tasks(connection: Connection, attempts: Sequence[tuple[UUID, int]]) -> None:
+    """Mark tasks as running in the given attempt."""
+    await connection.execute(START, [task for task, _ in attempts], [attempt for _, attempt in attempts])
+
+
+async def finish_tasks(connection: Connection, ends: Sequence[TaskEnd]) -> None:
+    """Mark tasks as done."""
+    await connection.execute(
+        FINISH, [end.id for end in ends], [end.worker for end in ends], [end.skill for end in ends]
+    )
+
+
+async def retry_task(connection: Connection, task_id: UUID, worker: str, error: TaskError) -> None:
+    """Note that an attempt failed and another will follow."""
+    await connection.execute(RETRY, task_id, worker, json.dumps(_recorded(error)))
+
+
+async def fail_task(connection: Connection, task_id: UUID, worker: str, error: TaskError) -> None:
+    """Mark a task as failed for good."""
+    await connection.execute(FAIL, task_id, worker, json.dumps(_recorded(error)))
+
+
+def _recorded(error: TaskError) -> dict[str, JsonValue]:
+    recorded: dict[str, JsonValue] = error.model_dump(mode="json")
+    return recorded
