@@ -135,6 +135,7 @@ def _replace_files(target: Path, repository: GitRepository, head: str) -> None:
         file = target / path
         if _blob_at(file) != blob:
             data = repository.read(blob).as_raw_string()
+            _remove_empty_folders(file)
             write_atomic(file, data, staging=repository.staging, durable=False)
         index[path.encode()] = index_entry_from_stat(file.lstat(), blob, mode=REGULAR_FILE)
     # A killed update leaves the lock; the journal, which stands now, says that it was the factory's.
@@ -284,25 +285,25 @@ def _holds(folder: str, tracked: set[str]) -> bool:
 def _check_nothing_in_the_way(target: Path, repository: GitRepository, head: str) -> None:
     """Refuse to replace files that Git ignores, and so does not keep, by files of the new commit."""
     tracked = {path for commit in _accepted(repository) for path in repository.paths(commit)}
-    blocked: list[str] = []
-    for path, blob in repository.paths(head).items():
-        file = target / path
-        if path not in tracked and os.path.lexists(file) and _blob_at(file) != blob:
-            blocked.append(path)
-        blocked += [
-            parent.as_posix()
-            for parent in Path(path).parents[:-1]
-            if os.path.lexists(target / parent) and not (target / parent).is_dir() and parent.as_posix() not in tracked
-        ]
-        if file.is_dir() and not file.is_symlink():
-            inside = (found.relative_to(target).as_posix() for found in file.rglob("*") if not found.is_dir())
-            blocked += [name for name in inside if name not in tracked]
+    wanted = repository.paths(head)
+    blocked = sorted({name for path, blob in wanted.items() for name in _in_the_way(target, path, blob) - tracked})
     if blocked:
         raise ConflictError(
             f"{target} holds ignored files where the new version has its own: {', '.join(blocked[:_NAMED_FILES])}.",
             remedy="Move them away, or choose another folder with --out.",
             field="out",
         )
+
+
+def _in_the_way(target: Path, path: str, blob: ObjectID) -> set[str]:
+    """Return what would have to go for a file to be written: a file there, above it, or below it."""
+    file = target / path
+    found = [parent for parent in file.parents[: path.count("/")] if os.path.lexists(parent) and not parent.is_dir()]
+    if file.is_dir() and not file.is_symlink():
+        found += [inner for inner in file.rglob("*") if inner.is_symlink() or not inner.is_dir()]
+    elif os.path.lexists(file) and _blob_at(file) != blob:
+        found.append(file)
+    return {name.relative_to(target).as_posix() for name in found}
 
 
 def _has_linked_parent(target: Path, path: str) -> bool:
@@ -327,6 +328,14 @@ def _remove(target: Path, path: str) -> None:
             (target / parent).rmdir()
         except OSError:
             return
+
+
+def _remove_empty_folders(path: Path) -> None:
+    """Make room for a file where only empty folders are left."""
+    if path.is_dir() and not path.is_symlink():
+        for folder in sorted(path.rglob("*"), reverse=True):
+            folder.rmdir()
+        path.rmdir()
 
 
 def _keeps_modes(folder: Path) -> bool:

@@ -7,11 +7,11 @@ made again with the same hashes.
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 from pydantic import BaseModel, ConfigDict
 
 from factory.artifacts.records import lock_projects
 from factory.domain.errors import ConflictError
+from factory.storage.database import Connection
 
 _COMMIT_OF = "SELECT * FROM artifact_commit WHERE artifact_id = $1"
 
@@ -42,9 +42,7 @@ class ArtifactCommit(BaseModel):
     created_at: datetime
 
 
-async def record_commit(
-    connection: asyncpg.Connection, project_id: UUID, artifact_id: UUID, commit_sha: str
-) -> ArtifactCommit:
+async def record_commit(connection: Connection, project_id: UUID, artifact_id: UUID, commit_sha: str) -> ArtifactCommit:
     """Note an artifact's commit at the end of its project's history; a repetition changes nothing.
 
     Raises:
@@ -53,7 +51,8 @@ async def record_commit(
     """
     await lock_projects(connection, [project_id])
     row = await connection.fetchrow(_COMMIT_OF, artifact_id)
-    row = row or await connection.fetchrow(_RECORD, artifact_id, project_id, commit_sha)
+    if row is None:
+        [row] = await connection.fetch(_RECORD, artifact_id, project_id, commit_sha)
     recorded = ArtifactCommit.model_validate(dict(row))
     if recorded.commit_sha != commit_sha:
         raise ConflictError(
@@ -64,18 +63,18 @@ async def record_commit(
     return recorded
 
 
-async def commit_of(connection: asyncpg.Connection, artifact_id: UUID) -> ArtifactCommit | None:
+async def commit_of(connection: Connection, artifact_id: UUID) -> ArtifactCommit | None:
     """Return the commit of an artifact, or None where it has none."""
     row = await connection.fetchrow(_COMMIT_OF, artifact_id)
     return None if row is None else ArtifactCommit.model_validate(dict(row))
 
 
-async def head(connection: asyncpg.Connection, project_id: UUID) -> str | None:
+async def head(connection: Connection, project_id: UUID) -> str | None:
     """Return the last recorded commit of a project: the parent of the next one."""
     sha: str | None = await connection.fetchval(_HEAD, project_id)
     return sha
 
 
-async def commits(connection: asyncpg.Connection, project_id: UUID) -> list[ArtifactCommit]:
+async def commits(connection: Connection, project_id: UUID) -> list[ArtifactCommit]:
     """Return a project's recorded commits in the order of its history."""
     return [ArtifactCommit.model_validate(dict(row)) for row in await connection.fetch(_COMMITS, project_id)]

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from factory.domain.artifact import TREE_MEDIA_TYPE, ArtifactRef, ArtifactStatus
 from factory.domain.errors import NotFoundError
 from factory.domain.task import Finding
+from factory.storage.database import Connection
 
 _COLUMNS = """a.id, a.sequence, a.project_id, a.kind, a.version, a.hash, a.uri, a.media_type, a.size, a.status,
     a.agent, a.trace_id, a.task_id, a.metadata::text AS metadata, a.created_at,
@@ -141,7 +142,7 @@ class Validation(NewValidation):
     created_at: datetime
 
 
-async def insert(connection: asyncpg.Connection, drafts: Sequence[NewArtifact]) -> list[ArtifactRef]:
+async def insert(connection: Connection, drafts: Sequence[NewArtifact]) -> list[ArtifactRef]:
     """Store artifacts, each with the next version of its kind in its project.
 
     Takes the row lock of every project involved until the transaction ends, so that versions have no gaps and
@@ -151,7 +152,7 @@ async def insert(connection: asyncpg.Connection, drafts: Sequence[NewArtifact]) 
         One reference per draft, in the drafts' order.
 
     Raises:
-        NotFoundError: A draft names a project that does not exist; nothing is stored.
+        NotFoundError: A draft names a project or an input that does not exist; roll back.
     """
     if not drafts:
         return []
@@ -159,12 +160,19 @@ async def insert(connection: asyncpg.Connection, drafts: Sequence[NewArtifact]) 
     unique = {draft.id: draft for draft in drafts}.values()
     await connection.execute(_INSERT, *_columns_of(list(unique)))
     pairs = [(draft.id, source) for draft in unique for source in draft.inputs]
-    await connection.execute(_INSERT_INPUTS, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    try:
+        await connection.execute(_INSERT_INPUTS, [pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFoundError(
+            f"an artifact names an input that does not exist: {error.detail}.",
+            remedy="Store the inputs first; the transaction must be rolled back.",
+            field="inputs",
+        ) from error
     stored = await get_many(connection, [draft.id for draft in drafts])
     return [_reference(stored[draft.id]) for draft in drafts]
 
 
-async def lock_projects(connection: asyncpg.Connection, project_ids: Iterable[UUID]) -> None:
+async def lock_projects(connection: Connection, project_ids: Iterable[UUID]) -> None:
     """Lock projects' rows until the transaction ends.
 
     Raises:
@@ -178,7 +186,7 @@ async def lock_projects(connection: asyncpg.Connection, project_ids: Iterable[UU
         )
 
 
-async def get(connection: asyncpg.Connection, artifact_id: UUID) -> StoredArtifact:
+async def get(connection: Connection, artifact_id: UUID) -> StoredArtifact:
     """Return one artifact.
 
     Raises:
@@ -195,14 +203,14 @@ async def get(connection: asyncpg.Connection, artifact_id: UUID) -> StoredArtifa
         ) from None
 
 
-async def get_many(connection: asyncpg.Connection, artifact_ids: Iterable[UUID]) -> dict[UUID, StoredArtifact]:
+async def get_many(connection: Connection, artifact_ids: Iterable[UUID]) -> dict[UUID, StoredArtifact]:
     """Return those of the artifacts that exist, by id."""
     rows = await connection.fetch(_BY_ID, list(set(artifact_ids)))
-    return {row["id"]: artifact_from_row(row) for row in rows}
+    return {row["id"]: artifact_from_row(dict(row)) for row in rows}
 
 
 async def latest(
-    connection: asyncpg.Connection,
+    connection: Connection,
     project_id: UUID,
     kinds: Sequence[str] | None = None,
     status: ArtifactStatus | None = None,
@@ -216,11 +224,11 @@ async def latest(
         status: Only versions in this status count, so that an invalid newest version hides no valid older one.
     """
     rows = await connection.fetch(_LATEST, project_id, None if kinds is None else list(kinds), status)
-    return [_reference(artifact_from_row(row)) for row in rows]
+    return [_reference(artifact_from_row(dict(row))) for row in rows]
 
 
 async def list_artifacts(
-    connection: asyncpg.Connection,
+    connection: Connection,
     *,
     project_id: UUID | None = None,
     kind: str | None = None,
@@ -239,16 +247,16 @@ async def list_artifacts(
         limit: At most so many; a shorter page is the last.
     """
     rows = await connection.fetch(_LIST, after, project_id, kind, status, limit)
-    return [artifact_from_row(row) for row in rows]
+    return [artifact_from_row(dict(row)) for row in rows]
 
 
-async def set_status(connection: asyncpg.Connection, statuses: Mapping[UUID, ArtifactStatus]) -> None:
+async def set_status(connection: Connection, statuses: Mapping[UUID, ArtifactStatus]) -> None:
     """Set the status of artifacts; ids that do not exist are ignored."""
     ids = sorted(statuses)
     await connection.execute(_SET_STATUS, ids, [statuses[key].value for key in ids])
 
 
-async def record_validations(connection: asyncpg.Connection, validations: Sequence[NewValidation]) -> None:
+async def record_validations(connection: Connection, validations: Sequence[NewValidation]) -> None:
     """Store what validators said and give each artifact the status that follows from it.
 
     A validation whose id is already stored changes neither the record nor the status. Of several for one
@@ -268,12 +276,12 @@ async def record_validations(connection: asyncpg.Connection, validations: Sequen
     )
 
 
-async def record_validation(connection: asyncpg.Connection, validation: NewValidation) -> None:
+async def record_validation(connection: Connection, validation: NewValidation) -> None:
     """Store what a validator said of one artifact, as `record_validations` does."""
     await record_validations(connection, [validation])
 
 
-async def validations(connection: asyncpg.Connection, artifact_id: UUID) -> list[Validation]:
+async def validations(connection: Connection, artifact_id: UUID) -> list[Validation]:
     """Return an artifact's validations, oldest first."""
     rows = await connection.fetch(_VALIDATIONS, artifact_id)
     return [Validation.model_validate(dict(row) | {"findings": json.loads(row["findings"])}) for row in rows]

@@ -17,6 +17,7 @@ from uuid import UUID
 from dulwich.objects import Commit, ObjectID, Tag
 
 from factory.artifacts import checkout
+from factory.artifacts.errors import IntegrityError
 from factory.artifacts.files import locked, make_directory, sweep, sync_directory
 from factory.artifacts.git import MAIN, GitRepository, Trailers, check_tree
 from factory.artifacts.plan import body, check_committable, committable, split
@@ -91,8 +92,7 @@ class RepositoryStore:
             change = _change(repository, artifact, content, parent, present)
             check_tree({path: None for path in present if path not in change.removed} | dict(change.written))
             head = self._commit_change(repository, artifact, change, parent, present)
-            if not repository.is_ancestor(head, repository.reference(MAIN)):
-                repository.set_reference(MAIN, head)
+            _advance(repository, head)
             return head
 
     def release_commit(self, project: Project, parent: str, *, version: str = "1.0.0") -> str:
@@ -116,8 +116,7 @@ class RepositoryStore:
             message = f"Release {version}\n\n{trailers}\n"
             head = self._add_commit(repository, tree, parent, message, moment)
             self._tag(repository, version, head, f"{project.name} {version}\n", moment)
-            if not repository.is_ancestor(head, repository.reference(MAIN)):
-                repository.set_reference(MAIN, head)
+            _advance(repository, head)
             return head
 
     def materialise(self, project: Project, out_dir: Path, *, head: str | None = None) -> Path:
@@ -239,6 +238,21 @@ def _create(path: Path) -> None:
     GitRepository.create(unfinished, bare=True)
     unfinished.rename(path)
     sync_directory(path.parent)
+
+
+def _advance(repository: GitRepository, head: str) -> None:
+    """Point `main` to a commit unless its history has the commit already.
+
+    `main` may stand on a commit that no one recorded, of a worker that lost its lease: then it leaves it. The
+    caller's parent decides, not `main`.
+    """
+    try:
+        included = repository.is_ancestor(head, repository.reference(MAIN))
+    except (IntegrityError, NotFoundError):
+        # Damaged objects come back as their artifacts are committed again, in order, from the first.
+        included = False
+    if not included:
+        repository.set_reference(MAIN, head)
 
 
 def _change(
