@@ -30,7 +30,7 @@ from factory.domain.project import Project, ProjectStatus
 from factory.domain.task import Outcome, Task
 from factory.settings import Settings
 
-_TRACEPARENT = re.compile(r"00-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
 _QUEUE = 65_536  # spans; a group commit of 500 tasks ends about 5,000 at once, and the default of 2,048 drops them
 _EXPORT_EVERY_MS = 1_000
 _EXPORT_TIMEOUT_S = 5.0
@@ -84,7 +84,7 @@ def parse_traceparent(traceparent: str) -> SpanContext:
     """Read a W3C traceparent.
 
     Raises:
-        BadInputError: It is not one of version 00, or an id in it is zero.
+        BadInputError: It does not have the form of one, or an id in it is zero.
     """
     match = _TRACEPARENT.fullmatch(traceparent)
     if match:
@@ -98,7 +98,7 @@ def parse_traceparent(traceparent: str) -> SpanContext:
             return context
     raise BadInputError(
         f"{traceparent!r} is not a W3C traceparent.",
-        remedy="Expected 00-<32 hexadecimal digits>-<16 hexadecimal digits>-<2 hexadecimal digits>.",
+        remedy="Expected <2 hexadecimal digits>-<32 hexadecimal digits>-<16 hexadecimal digits>-<2 hexadecimal digits>.",
         field="traceparent",
     )
 
