@@ -19,6 +19,7 @@ from factory.domain.task import TaskError
 from factory.events import dead_letters, declarations, journal, owners, publishing, settling, sweeping
 from factory.events.claiming import Claims
 from factory.events.delivery import Backlog, Cursor, Delivery, LoggedEvent, Owner, Swept
+from factory.events.doorbell import Ringer
 from factory.events.envelope import Envelope
 from factory.events.registry import REGISTRY, Registry
 from factory.events.subscriptions import Subscription
@@ -35,6 +36,7 @@ class EventBus:
         self._database = database
         self._registry = registry
         self._claims = Claims(database, registry)
+        self._ringer = Ringer(database)
 
     async def declare(self, subscriptions: Iterable[Subscription]) -> None:
         """Store subscriptions, replacing those of the same name. Only later events are matched against them."""
@@ -51,8 +53,10 @@ class EventBus:
     ) -> int:
         """Append events to the log and fan them out to the matching subscriptions.
 
+        After the commit the doorbell is rung, so that supervisors need not wait for their next poll.
+
         Args:
-            connection: In the caller's transaction.
+            connection: In the caller's transaction, from `Database.transaction`.
             events: In order; ids published before are skipped.
             available_at: Nothing is delivered before this time.
 
@@ -62,7 +66,10 @@ class EventBus:
         Raises:
             TerminalError: An event does not fulfil its contract; nothing was published.
         """
-        return await publishing.publish(connection, self._registry, events, available_at)
+        count = await publishing.publish(connection, self._registry, events, available_at)
+        if count:
+            self._database.after_commit(connection, self._ringer.ring)
+        return count
 
     async def register(self, name: str, *, lease: timedelta = timedelta(seconds=30)) -> Owner:
         """Start an epoch under a name. Deliveries held by earlier epochs of that name are released at once."""
@@ -82,15 +89,17 @@ class EventBus:
         """Declare every live epoch of a name dead and release what it held; return the number released."""
         return await owners.abandon(self._database, name)
 
-    async def claim(self, capacity: Mapping[str, int], owner: Owner, *, limit: int | None = None) -> list[Delivery]:
+    async def claim(self, capacity: Mapping[str, int], owner: Owner) -> list[Delivery]:
         """Take deliveries, spread over projects. An event that breaks its contract is dead-lettered, not returned.
 
         Args:
             capacity: How many deliveries each subscription can take now.
             owner: From `register`; a dead epoch gets nothing.
-            limit: Most deliveries over all subscriptions; those of higher priority come first.
+
+        Returns:
+            Deliveries of subscriptions of higher priority first.
         """
-        return await self._claims.claim(capacity, owner, limit)
+        return await self._claims.claim(capacity, owner)
 
     async def finish(
         self,
@@ -136,7 +145,12 @@ class EventBus:
             reason: One line for people; the error's message unless given.
         """
         return await dead_letters.dead_letter(
-            connection, self._registry, delivery, error, category or error.category, reason or error.message
+            connection,
+            self._registry,
+            delivery,
+            error,
+            category=category or error.category,
+            reason=reason or error.message,
         )
 
     async def release(self, connection: Connection, deliveries: Sequence[Delivery]) -> frozenset[int]:
@@ -161,7 +175,8 @@ class EventBus:
             ConflictError: It was resolved already.
             TerminalError: The edited payload does not fulfil the contract.
         """
-        await dead_letters.redrive(connection, self._registry, uid, by, reason, payload)
+        await dead_letters.redrive(connection, self._registry, uid, by=by, reason=reason, payload=payload)
+        self._database.after_commit(connection, self._ringer.ring)
 
     async def discard(self, connection: Connection, uid: int, *, by: str, reason: str) -> None:
         """Close a dead letter without delivering it.
@@ -170,7 +185,7 @@ class EventBus:
             NotFoundError: There is no such dead letter.
             ConflictError: It was resolved already.
         """
-        await dead_letters.discard(connection, uid, by, reason)
+        await dead_letters.discard(connection, uid, by=by, reason=reason)
 
     async def sweep(self) -> Swept:
         """Mend what time does: promote due work, take back what is past its deadline or whose owner fell silent."""

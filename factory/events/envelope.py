@@ -68,7 +68,7 @@ class Envelope(BaseModel):
         return cls(
             event_id=identity,
             event_type=payload.event_type,
-            version=payload.version,
+            version=payload.event_version,
             topic=topic,
             project_id=project_id,
             originating_agent=originating_agent,

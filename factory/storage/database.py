@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Self, TypeAlias, TypeVar
@@ -61,6 +61,8 @@ class Database:
         self._settings = settings
         self._server = server
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._after_commit: dict[int, list[Callable[[], None]]] = {}
+        self._background: set[asyncio.Task[None]] = set()
         self.dsn = dsn
 
     @classmethod
@@ -82,7 +84,7 @@ class Database:
             dsn = server.dsn(name)
         database = cls(settings, server, dsn)
         try:
-            await database._patiently(lambda: database._prepare(name))  # noqa: SLF001 - its own constructor
+            await database._patiently(lambda: database._prepare(name))
         except BaseException:
             await database.close()
             raise
@@ -90,6 +92,9 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections and leave the server; the last user of an embedded one stops it."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         if self._pool is not None:
             pool, self._pool = self._pool, None
             try:
@@ -115,6 +120,7 @@ class Database:
         """
         pool = self._open_pool()
         connection, transaction = await self._patiently(self._begin)
+        hooks = self._after_commit[id(connection)] = []
         try:
             try:
                 yield connection
@@ -123,9 +129,27 @@ class Database:
                     await transaction.rollback()
                 raise
             await _commit(transaction)
+            for hook in hooks:
+                hook()
         finally:
+            self._after_commit.pop(id(connection), None)
             with suppress(asyncpg.InterfaceError, OSError):
                 await pool.release(connection)
+
+    def after_commit(self, connection: Connection, hook: Callable[[], None]) -> None:
+        """Call a hook, once however often it is given, if the connection's present transaction commits.
+
+        Without effect for a connection that is not in a `transaction` of this database.
+        """
+        hooks = self._after_commit.get(id(connection))
+        if hooks is not None and hook not in hooks:
+            hooks.append(hook)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the caller, until it ends or the database is closed."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """Run work in a transaction, again if the connection breaks or another transaction is in the way.
@@ -146,7 +170,7 @@ class Database:
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """Open a connection outside the pool (to LISTEN on); the caller closes it."""
-        return await self._patiently(lambda: self._connect())
+        return await self._patiently(self._connect)
 
     def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         if self._pool is None:
@@ -229,12 +253,12 @@ async def _commit(transaction: Transaction) -> None:
         ) from error
 
 
-async def _init_connection(connection: Any) -> None:
+async def _init_connection(connection: Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=_encode, decoder=json.loads)
 
 
-def _encode(value: Any) -> str:
+def _encode(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,6 +1,6 @@
 """The base of every contract."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,22 +12,21 @@ class Payload(BaseModel):
 
     Attributes:
         event_type: Name on the wire; the class name unless given.
-        version: Major version; a change that breaks readers is a new class with the next number.
-        topics: The topics it may be published on.
+        event_version: Major version; a change that breaks readers is a new class with the next number.
+        event_topics: The topics it may be published on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     event_type: ClassVar[str]
-    version: ClassVar[int]
-    topics: ClassVar[frozenset[Topic]]
+    event_version: ClassVar[int]
+    event_topics: ClassVar[frozenset[Topic]]
 
-    @classmethod
-    def __pydantic_init_subclass__(
-        cls, *, topics: tuple[Topic, ...] = (), version: int = 1, event_type: str | None = None, **kwargs: Any
+    def __init_subclass__(
+        cls, *, topics: tuple[Topic, ...] = (), version: int = 1, event_type: str | None = None
     ) -> None:
         """Record the class arguments `topics`, `version` and `event_type`."""
-        super().__pydantic_init_subclass__(**kwargs)
+        super().__init_subclass__()
         cls.event_type = event_type or cls.__name__
-        cls.version = version
-        cls.topics = frozenset(topics)
+        cls.event_version = version
+        cls.event_topics = frozenset(topics)

@@ -71,6 +71,7 @@ CREATE TABLE delivery_owner (
     epoch      uuid PRIMARY KEY,
     name       text        NOT NULL,
     started_at timestamptz NOT NULL DEFAULT now(),
+    lease      interval    NOT NULL,
     expires_at timestamptz NOT NULL,
     ended_at   timestamptz
 ) WITH (fillfactor = 50);
@@ -95,6 +96,7 @@ CREATE TABLE delivery (
     losses       smallint    NOT NULL DEFAULT 0,
     fence        bigint      NOT NULL DEFAULT 0,
     owner        uuid,
+    claim        uuid,
     deadline     timestamptz
 ) WITH (
     autovacuum_vacuum_scale_factor = 0.01,

@@ -1,0 +1,91 @@
+"""The table of subscriptions, and how much waits for each."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from factory.events.delivery import Backlog
+from factory.events.subscriptions import Subscription
+from factory.storage.database import Connection, Database
+
+# Counting a long queue exactly would cost more than serving it.
+COUNT_LIMIT = 10_000
+_NO_AGE = timedelta()
+
+_DECLARE = """
+INSERT INTO subscription AS s
+    (name, topics, event_types, projects, agents, payload, max_attempts, max_losses, lease, ordered, priority)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT (name) DO UPDATE SET
+    topics = EXCLUDED.topics, event_types = EXCLUDED.event_types, projects = EXCLUDED.projects,
+    agents = EXCLUDED.agents, payload = EXCLUDED.payload, max_attempts = EXCLUDED.max_attempts,
+    max_losses = EXCLUDED.max_losses, lease = EXCLUDED.lease, ordered = EXCLUDED.ordered,
+    priority = EXCLUDED.priority, active = true, declared_at = now()
+WHERE (s.topics, s.event_types, s.projects, s.agents, s.payload, s.max_attempts, s.max_losses, s.lease, s.ordered,
+       s.priority, s.active)
+    IS DISTINCT FROM
+      (EXCLUDED.topics, EXCLUDED.event_types, EXCLUDED.projects, EXCLUDED.agents, EXCLUDED.payload,
+       EXCLUDED.max_attempts, EXCLUDED.max_losses, EXCLUDED.lease, EXCLUDED.ordered, EXCLUDED.priority, true)
+"""
+
+_RETRACT = "UPDATE subscription SET active = false WHERE name = ANY ($1)"
+
+# delivery_ready and delivery_lane for what is ready, delivery_taken for what is in flight.
+_BACKLOG = """
+SELECT w.name,
+    (SELECT count(*) FROM (SELECT FROM delivery WHERE subscription = w.name AND owner IS NULL AND sequence IS NULL
+        LIMIT $2) AS unordered)
+    + (SELECT count(*) FROM (SELECT FROM delivery WHERE subscription = w.name AND owner IS NULL
+        AND sequence IS NOT NULL LIMIT $2) AS lanes) AS ready,
+    (SELECT count(*) FROM (SELECT FROM delivery_delayed WHERE subscription = w.name LIMIT $2) AS delayed) AS delayed,
+    (SELECT count(*) FROM delivery WHERE subscription = w.name AND owner IS NOT NULL) AS in_flight,
+    (SELECT now() - min(recorded_at) FROM (SELECT recorded_at FROM delivery
+        WHERE subscription = w.name AND owner IS NULL AND sequence IS NULL ORDER BY project_id, id LIMIT $2) AS u)
+        AS oldest_unordered,
+    (SELECT now() - min(recorded_at) FROM (SELECT recorded_at FROM delivery
+        WHERE subscription = w.name AND owner IS NULL AND sequence IS NOT NULL ORDER BY project_id, sequence
+        LIMIT $2) AS l) AS oldest_in_lane
+FROM unnest($1::text[]) AS w (name)
+"""
+
+
+async def declare(connection: Connection, subscriptions: Iterable[Subscription]) -> None:
+    """Store the subscriptions. In order of name, so that processes that start together do not deadlock."""
+    await connection.executemany(
+        _DECLARE,
+        [
+            (
+                s.name,
+                [topic.value for topic in s.topics],
+                list(s.event_types),
+                list(s.projects),
+                list(s.agents),
+                dict(s.payload),
+                s.max_attempts,
+                s.max_losses,
+                s.lease,
+                s.ordered,
+                s.priority,
+            )
+            for s in sorted(subscriptions, key=lambda s: s.name)
+        ],
+    )
+
+
+async def retract(connection: Connection, names: Iterable[str]) -> None:
+    """Stop matching events for the subscriptions."""
+    await connection.execute(_RETRACT, sorted(names))
+
+
+async def backlog(database: Database, names: Iterable[str]) -> dict[str, Backlog]:
+    """Count what waits; see `EventBus.backlog`."""
+    async with database.transaction() as connection:
+        found = await connection.fetch(_BACKLOG, sorted(set(names)), COUNT_LIMIT)
+    return {
+        row["name"]: Backlog(
+            ready=row["ready"],
+            delayed=row["delayed"],
+            in_flight=row["in_flight"],
+            oldest=max((age for age in (row["oldest_unordered"], row["oldest_in_lane"]) if age), default=_NO_AGE),
+        )
+        for row in found
+    }

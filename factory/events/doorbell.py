@@ -1,0 +1,80 @@
+"""The doorbell: tells waiting supervisors that there may be work. Polling is the guarantee, this is the speed.
+
+NOTIFY takes a lock of the whole server at commit, so it is never part of a publishing transaction: rings are
+collected for a few milliseconds and sent on their own.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
+
+import asyncpg
+
+from factory.domain.errors import FactoryError
+from factory.storage.database import Database
+
+CHANNEL = "factory_events"
+_COLLECT_SECONDS = 0.004
+_RECONNECT_SECONDS = 0.5
+
+
+class Ringer:
+    """Rings the doorbell of every process on the same database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pending = False
+
+    def ring(self) -> None:
+        """Ring soon; rings in quick succession become one. Failures are left to polling."""
+        if not self._pending:
+            self._pending = True
+            self._database.spawn(self._send())
+
+    async def _send(self) -> None:
+        try:
+            await asyncio.sleep(_COLLECT_SECONDS)
+        finally:
+            self._pending = False
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, FactoryError):
+            async with self._database.transaction() as connection:
+                await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+
+
+class Doorbell:
+    """Calls back when somebody rings, and once after every connect, since a ring may have been missed before.
+
+    Use it as an asynchronous context manager. It holds one connection, outside the pool and not through a pooler.
+    """
+
+    def __init__(self, database: Database, on_ring: Callable[[], None]) -> None:
+        self._database = database
+        self._on_ring = on_ring
+        self._listening: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._listening = asyncio.get_running_loop().create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        while True:
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, FactoryError):
+                await self._listen_once()
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _listen_once(self) -> None:
+        connection = await self._database.connect()
+        try:
+            gone = asyncio.Event()
+            connection.add_termination_listener(lambda _: gone.set())
+            await connection.add_listener(CHANNEL, lambda *_: self._on_ring())
+            self._on_ring()
+            await gone.wait()
+        finally:
+            connection.terminate()

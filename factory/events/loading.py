@@ -1,0 +1,56 @@
+"""Read deliveries together with their events."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from asyncpg import Record
+
+from factory.events import rows
+from factory.events.delivery import Delivery
+from factory.storage.database import Connection
+
+FIELDS = """d.uid, d.id, d.subscription, d.event_id, d.recorded_at, d.fence, d.attempt, d.owner, d.deadline,
+    d.crash_count, d.losses, d.sequence IS NOT NULL AS ordered, s.max_attempts, s.max_losses, s.priority"""
+
+# delivery_taken.
+_CLAIMED = f"""
+SELECT {FIELDS} FROM delivery d JOIN subscription s ON s.name = d.subscription
+WHERE d.owner = $1 AND d.claim = $2
+ORDER BY s.priority DESC, d.id
+"""
+
+# The primary key of the partitions between the two times.
+_EVENTS = f"""
+SELECT {rows.COLUMNS} FROM event WHERE event_id = ANY ($1) AND recorded_at BETWEEN $2 AND $3
+"""
+
+
+async def load_claim(connection: Connection, epoch: UUID, claim: UUID) -> list[Delivery]:
+    """Return what an owner holds through one claim, by priority, then by age."""
+    return await load(connection, await connection.fetch(_CLAIMED, epoch, claim))
+
+
+async def load(connection: Connection, taken: Sequence[Record]) -> list[Delivery]:
+    """Return deliveries for rows of `FIELDS`, in the same order."""
+    if not taken:
+        return []
+    times = [row["recorded_at"] for row in taken]
+    found = await connection.fetch(_EVENTS, list({row["event_id"] for row in taken}), min(times), max(times))
+    events = {row["event_id"]: rows.to_envelope(row) for row in found}
+    return [
+        Delivery(
+            uid=row["uid"],
+            id=row["id"],
+            subscription=row["subscription"],
+            event=events[row["event_id"]],
+            fence=row["fence"],
+            attempt=row["attempt"],
+            owner=row["owner"],
+            deadline=row["deadline"],
+            crash_count=row["crash_count"],
+            losses=row["losses"],
+            ordered=row["ordered"],
+            max_attempts=row["max_attempts"],
+        )
+        for row in taken
+    ]

@@ -1,0 +1,1 @@
+"""Recovery: what an error means, and whether and when to try again."""
