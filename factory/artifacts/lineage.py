@@ -36,7 +36,8 @@ WHERE id = ANY($1::uuid[])
 # Uses event_by_project.
 _EVENTS = """
 SELECT event_id AS id, event_type, topic, originating_agent, causation_id, "timestamp",
-       CASE WHEN event_type = 'ArtifactCreated' THEN (payload ->> 'artifact_id')::uuid END AS artifact_id
+       CASE event_type WHEN 'ArtifactCreated' THEN (payload ->> 'artifact_id')::uuid
+                       WHEN 'ProjectCreated' THEN (payload ->> 'vision_artifact_id')::uuid END AS artifact_id
 FROM event WHERE project_id = $1 ORDER BY transaction_id, position
 """
 
