@@ -1,0 +1,111 @@
+"""What a model needs and a vision need not say: a name for each thing, records for people, derived stories."""
+
+from factory.domain.product import FieldType, OperationKind
+from factory.skills.native.language.lexicon import is_person
+from factory.skills.native.language.words import collection
+from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, OperationDraft, StoryDraft
+from factory.skills.native.vision_document.operations import handlers, main_actor
+
+_TITLED = frozenset("book article post task ticket job story event course lesson movie film song report document page project issue request idea proposal talk session".split())
+
+
+def connect_actors(draft: Draft) -> None:
+    """Join each actor to the entity that is this person's record."""
+    for actor in draft.actors.values():
+        entity = draft.find(actor.words) or draft.find(actor.words.rsplit(" ", 1)[-1])
+        if entity is not None and (entity.words.rsplit(" ", 1)[-1] == actor.words.rsplit(" ", 1)[-1]):
+            actor.entity = entity.words
+
+
+def complete_entities(draft: Draft) -> None:
+    """Give every thing a field a person can tell it by."""
+    links = {relation.source for relation in draft.relations}
+    for entity in draft.entities.values():
+        meaningful = [item for item in entity.fields.values() if item is not entity.status()]
+        if meaningful:
+            continue
+        if is_person(entity.words) or any(actor.entity == entity.words for actor in draft.actors.values()):
+            _assume(draft, entity, "name", FieldType.TEXT, personal=True)
+            _assume(draft, entity, "email", FieldType.EMAIL, personal=True)
+            entity.fields["email"].constraints["unique"] = True
+        elif entity.words not in links or not entity.fields:
+            words = "title" if entity.words.rsplit(" ", 1)[-1] in _TITLED else "name"
+            _assume(draft, entity, words, FieldType.TEXT)
+
+
+def _assume(draft: Draft, entity: EntityDraft, words: str, kind: FieldType, *, personal: bool = False) -> None:
+    trace = entity.trace.model_copy(update={"rule": "assumed-field", "confidence": 0.3})
+    made = FieldDraft(words, kind, trace, personal=personal)
+    if kind is FieldType.TEXT:
+        made.constraints["max_length"] = 200
+    if entity.add(made):
+        draft.note(
+            f"{entity.name}.{made.name}",
+            f"{entity.name} has a {words}.",
+            f"The vision names no field of {entity.name}, and people must be able to tell one from another.",
+            f'List its fields, for example "- {entity.name}: {words}, description?".',
+        )
+
+
+def settle_operations(draft: Draft) -> None:
+    """Fill in who may do what was assumed, keep "own" only where it can be told, and derive stories."""
+    for operation in draft.operations:
+        if not operation.actors and operation.kind in (OperationKind.TRANSITION, OperationKind.CHANGE):
+            operation.actors = handlers(draft, operation.entity) or [main_actor(draft)]
+        if not operation.actors:
+            operation.actors = handlers(draft, operation.entity) or [main_actor(draft)]
+        for actor in list(operation.own):
+            if not _reaches(draft, operation.entity, draft.actors[actor].entity):
+                operation.own.discard(actor)
+    _spread_own(draft)
+    for lifecycle in draft.lifecycles.values():
+        for step in lifecycle.transitions.values():
+            operation_of = next((item for item in draft.operations if item.entity == lifecycle.entity and item.transition == step.name), None)
+            if operation_of is None:
+                operation_of = OperationDraft(OperationKind.TRANSITION, step.verb, lifecycle.entity, step.trace, list(step.actors), transition=step.name, assumed=True)
+                operation_of.actors = operation_of.actors or handlers(draft, lifecycle.entity)
+                draft.operations.append(operation_of)
+            step.actors = list(operation_of.actors)
+    _derive_stories(draft)
+
+
+def _spread_own(draft: Draft) -> None:
+    """A role that sees only its own records when listing sees only its own when reading, and the reverse."""
+    for entity in draft.entities:
+        listed = [item for item in draft.operations if item.entity == entity and item.kind in (OperationKind.LIST, OperationKind.READ)]
+        own = {actor for item in listed for actor in item.own - item.foreign}
+        for item in listed:
+            if item.assumed:
+                item.own |= own & set(item.actors)
+
+
+def _reaches(draft: Draft, entity: str, person: str | None) -> bool:
+    if person is None:
+        return False
+    seen: set[str] = set()
+    front = [entity]
+    while front:
+        current = front.pop()
+        if current == person:
+            return True
+        seen.add(current)
+        front.extend(relation.target for relation in draft.relations_of(current) if relation.kind.value != "many-to-many" and relation.target not in seen)
+    return False
+
+
+def _derive_stories(draft: Draft) -> None:
+    number = len(draft.stories)
+    for operation in draft.operations:
+        if operation.stories or operation.assumed or not operation.actors:
+            continue
+        number += 1
+        actor = operation.actors[0]
+        words = operation.noun if operation.noun and operation.kind is OperationKind.CREATE else operation.entity
+        several = operation.kind is OperationKind.LIST
+        article = "an" if words[0] in "aeiou" else "a"
+        goal = f"{operation.verb} {collection(words) if several else f'{article} {words}'}"
+        if operation.verb.startswith("mark "):
+            goal = f"mark {article} {words} as {operation.verb[5:]}"
+        trace = operation.trace.model_copy(update={"rule": "derived-story", "confidence": 0.6})
+        draft.stories.append(StoryDraft(f"US-{number}", actor, goal, None, trace, derived=True))
+        operation.stories.append(f"US-{number}")

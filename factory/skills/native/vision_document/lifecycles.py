@@ -1,0 +1,354 @@
+"""States and the ways between them, from declared states and from what people do."""
+
+import re
+
+from factory.domain.product import Condition, FieldType
+from factory.skills.native.language.lexicon import (
+    ABORTED_STATES,
+    FINAL_STATES,
+    KNOWN_VERBS,
+    OPPOSITES,
+    REFUSED_STATES,
+    RESCHEDULE_VERBS,
+    TRANSITION_VERBS,
+)
+from factory.skills.native.language.names import snake_name, state_name
+from factory.skills.native.language.words import participle, state_base
+from factory.skills.native.vision_document.deeds import leads_to
+from factory.skills.native.vision_document.draft import (
+    Deed,
+    Draft,
+    EntityDraft,
+    FieldDraft,
+    LifecycleDraft,
+    TransitionDraft,
+)
+from factory.skills.native.vision_document.readings import Statement
+
+# Verbs that imply a state of their own where none is declared, with the state before it.
+_IMPLYING = {
+    "approve": "pending",
+    "reject": "pending",
+    "decline": "pending",
+    "accept": "pending",
+    "deny": "pending",
+    "cancel": "active",
+    "complete": "open",
+    "finish": "open",
+    "close": "open",
+    "reopen": "closed",
+    "resolve": "open",
+    "publish": "draft",
+    "unpublish": "published",
+    "archive": "active",
+    "activate": "inactive",
+    "deactivate": "active",
+    "suspend": "active",
+    "resume": "suspended",
+    "return": "borrowed",
+    "ship": "placed",
+    "deliver": "shipped",
+    "dispatch": "placed",
+    "confirm": "pending",
+    "withdraw": "submitted",
+    "start": "planned",
+    "pay": "open",
+    "refund": "paid",
+    "verify": "unverified",
+    "retire": "active",
+    "escalate": "open",
+    "sign": "draft",
+    "submit": "draft",
+    "lock": "open",
+    "unlock": "locked",
+    "redeem": "active",
+    "block": "active",
+    "ban": "active",
+    "revoke": "active",
+    "check in": "booked",
+    "check out": "checked_in",
+    "settle": "open",
+    "dismiss": "open",
+    "acknowledge": "open",
+    "fulfil": "open",
+    "fulfill": "open",
+    "pause": "active",
+    "terminate": "active",
+    "hide": "visible",
+    "adopt": "available",
+    "discharge": "admitted",
+    "release": "draft",
+    "shortlist": "submitted",
+    "call off": "planned",
+}
+_STATE_VERBS = {
+    "done": "complete",
+    "completed": "complete",
+    "complete": "complete",
+    "finished": "finish",
+    "closed": "close",
+    "paid": "pay",
+    "sent": "send",
+    "lost": "report lost",
+    "sold": "sell",
+    "active": "activate",
+    "inactive": "deactivate",
+    "in_progress": "start",
+    "in_review": "submit for review",
+    "under_review": "submit for review",
+    "open": "reopen",
+    "available": "make available",
+    "ready": "make ready",
+    "on_hold": "put on hold",
+    "live": "publish",
+    "in_transit": "ship",
+    "on_loan": "lend",
+    "no_show": "mark no show",
+    "missed": "mark missed",
+    "expired": "expire",
+}
+
+
+def find_lifecycles(draft: Draft, statements: list[Statement]) -> None:
+    """Add a lifecycle to every entity that has states, declared or implied by verbs."""
+    for entity in draft.entities.values():
+        deeds = [deed for deed in draft.deeds if deed.entity == entity.words]
+        status = entity.status()
+        if status is None:
+            status = _implied_status(draft, entity, deeds)
+        if status is not None:
+            draft.lifecycles[entity.words] = _lifecycle(draft, entity, status, deeds, statements)
+
+
+def _implied_status(draft: Draft, entity: EntityDraft, deeds: list[Deed]) -> FieldDraft | None:
+    """Make a status field where verbs need one: "approve a request" needs pending and approved."""
+    if any(item.values and item.name.endswith(("status", "state")) for item in entity.fields.values()):
+        return None
+    moving = [deed for deed in deeds if deed.verb in _IMPLYING and deed.verb not in RESCHEDULE_VERBS]
+    moving += [deed for deed in deeds if deed.state is not None and deed.verb.split(" ")[0] in ("mark", "flag")]
+    if not moving:
+        return None
+    verbs = list(dict.fromkeys(deed.verb for deed in moving))
+    states: list[str] = []
+    first = _initial_state(verbs, deeds)
+    for deed in moving:
+        reached = deed.state or TRANSITION_VERBS.get(deed.verb) or state_name(participle(deed.verb))
+        if reached not in states:
+            states.append(reached)
+    if first in states:
+        states.remove(first)
+    ordered = sorted(states, key=lambda state: (state in ABORTED_STATES, state in FINAL_STATES and not state.startswith("in_")))
+    values = [first, *ordered]
+    trace = moving[0].trace.model_copy(update={"rule": "states-from-verbs", "confidence": 0.6})
+    made = FieldDraft("status", FieldType.ENUM, trace, values=values)
+    entity.add(made)
+    draft.note(
+        f"{entity.name}.status",
+        f"{entity.name} has the states {', '.join(values)}; it begins as {first}.",
+        f"People {' and '.join(verbs[:3])} it, which needs states, and the vision lists none.",
+        f'List the states, for example "- {entity.name}: status ({" | ".join(values)})".',
+    )
+    return made
+
+
+def _initial_state(verbs: list[str], deeds: list[Deed]) -> str:
+    created = next((deed.verb for deed in deeds if deed.verb in ("submit", "book", "request", "order", "place", "reserve", "report", "schedule", "plan", "propose")), None)
+    decided = [verb for verb in verbs if verb in ("approve", "reject", "decline", "accept", "deny")]
+    if created is not None and created not in verbs:
+        return state_name(participle(created))
+    if decided:
+        return "submitted" if created == "submit" else "pending"
+    return next((_IMPLYING[verb] for verb in verbs if verb in _IMPLYING), "open")
+
+
+def _lifecycle(
+    draft: Draft, entity: EntityDraft, status: FieldDraft, deeds: list[Deed], statements: list[Statement]
+) -> LifecycleDraft:
+    states = list(dict.fromkeys(state_name(value) for value in status.values if state_name(value)))
+    initial = state_name(str(status.default)) if isinstance(status.default, str) and state_name(str(status.default)) in states else states[0]
+    status.default = None
+    made = LifecycleDraft(entity.words, status.name, states, initial, status.trace)
+    for deed in deeds:
+        target = leads_to(deed.verb, states, deed.state)
+        if target is None or (target == initial and not _leads_back(deed.verb)):
+            continue
+        step = _step(made, deed, target)
+        step.actors.extend(actor for actor in deed.actors if actor not in step.actors)
+        if deed.own:
+            step.own.update(deed.actors)
+        if deed.story and deed.story not in step.stories:
+            step.stories.append(deed.story)
+        step.sources.extend(source for source in deed.sources if source not in step.sources and source != target)
+    for state in states:
+        if state != initial and all(step.target != state for step in made.transitions.values()):
+            _assume_step(draft, entity, made, state)
+    for step in made.transitions.values():
+        stated = stated_sources(entity, step, states, statements)
+        step.sources = stated or step.sources or default_sources(made, step)
+        step.sources = [source for source in states if source in step.sources and (source != step.target)] or [
+            source for source in states if source != step.target
+        ][:1]
+    made.transitions = {name: step for name, step in made.transitions.items() if step.sources}
+    return made
+
+
+def _leads_back(verb: str) -> bool:
+    return verb in OPPOSITES.values() or verb in ("reopen", "restore", "return", "release", "reactivate", "unblock", "unlock", "activate", "check in", "resume", "unpublish")
+
+
+def _step(made: LifecycleDraft, deed: Deed, target: str) -> TransitionDraft:
+    base = deed.verb.split(" ")[0]
+    verb = f"mark {target.replace('_', ' ')}" if deed.state is not None and base in ("mark", "set", "change", "move", "flag") else deed.verb
+    name = snake_name(verb, "to")
+    existing = made.transitions.get(name) or next(
+        (step for step in made.transitions.values() if step.target == target and step.name.startswith("mark_") != name.startswith("mark_") and set(step.actors) & set(deed.actors)),
+        None,
+    )
+    if existing is not None:
+        return existing
+    step = TransitionDraft(name, verb, [], target, deed.trace.model_copy(update={"rule": "verb-and-state", "confidence": 0.9}))
+    made.transitions[name] = step
+    return step
+
+
+def _assume_step(draft: Draft, entity: EntityDraft, made: LifecycleDraft, state: str) -> None:
+    words = state.replace("_", " ")
+    verb = _STATE_VERBS.get(state) or state_base(state, KNOWN_VERBS) or f"mark {words}"
+    name = snake_name(verb, "to")
+    if name in made.transitions:
+        verb = f"mark {words}"
+        name = snake_name(verb, "to")
+    trace = made.trace.model_copy(update={"rule": "verb-from-state", "confidence": 0.4})
+    made.transitions[name] = TransitionDraft(name, verb, [], state, trace, assumed=True)
+    draft.note(
+        f"{entity.name}.{name}",
+        f"A {entity.words} becomes {words} by '{verb}', which the roles that handle a {entity.words} may do.",
+        f"The vision lists the state {words} and does not say how it is reached.",
+        f'Say who does it and when, for example "A {next(iter(draft.actors.values())).label.lower()} can {verb} a {entity.words}."',
+    )
+
+
+def default_sources(made: LifecycleDraft, step: TransitionDraft) -> list[str]:
+    """Return the states a transition may start from where the vision does not say."""
+    states = made.states
+    verb = step.verb
+    live = [state for state in states if state not in FINAL_STATES or state == made.initial]
+    undone = next((do for do, undo in OPPOSITES.items() if undo == verb), None)
+    if undone is not None and (done := leads_to(undone, states)) is not None and done != step.target:
+        return [done]
+    if verb in ("reopen", "restore", "reactivate") or step.target == made.initial:
+        back = [state for state in states if state != made.initial and state not in ABORTED_STATES]
+        return back or [state for state in states if state != step.target]
+    if step.target in ABORTED_STATES:
+        return [state for state in live if state != step.target]
+    if verb in ("refund",) and "paid" in states:
+        return ["paid"]
+    if step.target in REFUSED_STATES:
+        twin = next((other for other in made.transitions.values() if other.target in ("approved", "accepted", "confirmed", "published", "hired", "active", "attended", "done", "completed") and other is not step), None)
+        if twin is not None and (stated := twin.sources or default_sources(made, twin)):
+            return list(stated)
+    position = states.index(step.target)
+    before = [state for state in states[:position] if state not in ABORTED_STATES and state not in REFUSED_STATES]
+    if not before:
+        return [made.initial] if made.initial != step.target else [state for state in states if state != step.target]
+    if step.target in FINAL_STATES:
+        running = [state for state in before if state not in FINAL_STATES]
+        if running:
+            return running[-1:]
+    return before[-1:]
+
+
+def stated_sources(
+    entity: EntityDraft, step: TransitionDraft, states: list[str], statements: list[Statement]
+) -> list[str]:
+    """Return the source states a rule names: "only pending requests can be approved", "from draft to published"."""
+    found: list[str] = []
+    spoken = {state: state.replace("_", "[ -]") for state in states}
+    verb = step.verb.split(" ")[0]
+    done = re.escape(participle(verb))
+    for statement in statements:
+        text = statement.text.lower()
+        if entity.words.split(" ")[-1][:5] not in text and not any(
+            entity.words.split(" ")[-1] in title.lower() for title in statement.sentence.block.path
+        ):
+            continue
+        for state, pattern in spoken.items():
+            target = spoken[step.target]
+            if re.search(rf"\bfrom {pattern}\b[^.]*?\bto {target}\b(?! or)", text) or re.search(rf"\b{pattern}\s*(?:->|→|-->|=>)\s*{target}\b", text):
+                found.append(state)
+            can = rf"\b(?:can|may|must)\s+(?:only\s+|still\s+)?be\s+(?:[a-z]+(?:,| or| and)\s+)*{done}\b"
+            if (
+                re.search(rf"\b(?:only|an?|every|each)\s+(?:an?\s+)?(?:[a-z]+ (?:or|and) )?{pattern}\b(?: (?:or|and) [a-z]+)?\s+[a-z ]*?{can}", text)
+                and not re.search(r"\bnot\b|\bnever\b|cannot", text)
+            ) or re.search(rf"{can}[^.]*\b(?:only |when |while |if |as long as |once )+(?:it|they|the \w+)?\s*(?:is|are|has been|have been)?\s*(?:still |in |already )?{pattern}\b", text):
+                found.append(state)
+            elif re.search(rf"\b(?:only\s+)?{re.escape(verb)}s?\s+(?:an?\s+|only\s+|the\s+)*{pattern}\b", text) and state != step.target:
+                found.append(state)
+    refused = [
+        state
+        for state, pattern in spoken.items()
+        for statement in statements
+        if re.search(rf"\b{pattern}\b[^.]*\b(?:cannot|can not|can no longer|may not|must not|can't|can never)\s+be\s+(?:[a-z]+ or )*{done}\b", statement.text.lower())
+    ]
+    if not found and refused:
+        return [state for state in states if state not in refused and state != step.target and (state not in FINAL_STATES)]
+    return [state for state in dict.fromkeys(found) if state != step.target and state not in refused]
+
+
+def find_guards(draft: Draft, statements: list[Statement]) -> None:
+    """Add time limits on transitions: "can only be cancelled at least 24 hours before it starts"."""
+    for statement in statements:
+        text = statement.text.lower()
+        limit = _time_limit(text)
+        if limit is None:
+            continue
+        for made in draft.lifecycles.values():
+            entity = draft.entities[made.entity]
+            if entity.words not in text.replace("-", " ") and not (limit.group("pronoun") and entity.words.split(" ")[-1] in text):
+                if entity.words.split(" ")[-1] not in text:
+                    continue
+            for step in made.transitions.values():
+                verb = step.verb.split(" ")[0]
+                if not re.search(rf"\b(?:{re.escape(verb)}s?|{re.escape(participle(verb))})\b", text):
+                    continue
+                guard = guard_condition(entity, limit)
+                if guard is not None and guard not in step.guards:
+                    step.guards.append(guard)
+
+
+_UNITS = {"minute": 1, "hour": 60, "day": 1440, "week": 10080}
+_LIMIT = re.compile(
+    r"(?:(?P<most>at most|up to|no later than|not later than|until|at least|more than|only|up until|as late as|less than)?\s*(?P<count>\d+|an?|one|two|three|24)\s*(?P<unit>minute|hour|day|week)s?\s+)?"
+    r"(?:in advance of|ahead of|before)\s+(?P<what>(?:it|they|(?:the|its|their)(?: \w+){1,3}?)(?:\s+(?P<event>starts?|begins?|departs?|opens?|takes place|leaves|ends?|closes))?)(?=$|[.,;]|\s+(?:and|but|so|by|;))"
+)
+
+
+def _time_limit(text: str) -> re.Match[str] | None:
+    plain = re.sub(r"(?P<what>\b)", r"", text)
+    match = re.search(_LIMIT.pattern.replace("(?P<what>(?:it", "(?P<what>(?:(?P<pronoun>it)"), plain)
+    return match
+
+
+def guard_condition(entity: EntityDraft, limit: re.Match[str]) -> Condition | None:
+    """Return the condition on a date or time field that a limit states, or None where there is no such field."""
+    what = f"{limit.group('what')} {limit.group('event') or ''}"
+    kinds = (FieldType.DATETIME, FieldType.DATE)
+    fields = [item for item in entity.fields.values() if item.type in kinds]
+    if not fields:
+        return None
+    chosen = None
+    ending = re.search(r"\bend|clos", what)
+    for item in fields:
+        words = item.words.lower()
+        if re.search(r"end|clos|until|return" if ending else r"start|begin|depart|from|open|take", words):
+            chosen = item
+            break
+        if any(word in words.split() for word in what.split() if len(word) > 3):  # noqa: PLR2004 - a telling word
+            chosen = item
+            break
+    chosen = chosen or fields[0]
+    count = limit.group("count")
+    number = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}.get(count or "", int(count) if count and count.isdigit() else 0)
+    minutes = number * _UNITS.get(limit.group("unit") or "", 0)
+    anchor = "now" if chosen.type is FieldType.DATETIME else "today"
+    return Condition(left=chosen.name, op="ge" if minutes else "gt", right_kind=anchor, offset_minutes=minutes)

@@ -1,0 +1,183 @@
+"""Sentences of the vision, parsed, with who speaks and where they stand."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from factory.domain.product import Trace
+from factory.skills.native.language.clauses import Clause, clauses
+from factory.skills.native.language.lexicon import EVALUATIVE_ADJECTIVES, KNOWN_VERBS, is_person
+from factory.skills.native.language.parser import parse
+from factory.skills.native.language.stories import StoryParts, split_story
+from factory.skills.native.language.words import is_plural, singular, verb_base
+from factory.skills.native.vision_document.draft import Draft, StoryDraft
+from factory.skills.native.vision_document.sections import Section, section_of
+from factory.skills.native.vision_document.source import Block, BlockKind, Sentence, sentences
+
+_AS_IS = re.compile(r"^(?:today|currently|at the moment|right now|at present|so far|until now|until today|now(?:adays)?|these days|in the past|last (?:year|month|week|summer|winter))\b", re.IGNORECASE)
+_EXCLUDED = re.compile(
+    r"\b(?:out of scope|not (?:be )?(?:needed|required|part of|in scope|included|supported|planned)|do(?:es)? not need|don't need|no need (?:for|to)|"
+    r"without any|will not (?:have|do|support|offer|include)|won't|not in the first (?:version|release)|(?:comes?|later) in a later (?:version|release)|"
+    r"later (?:version|release)|we do not (?:want|sell|send|handle|offer|plan|need|do|support|take|process)|we don't (?:want|sell|send|handle|offer|plan|do)|"
+    r"is not (?:planned|included|our job|part)|are not (?:planned|included|part)|no .{3,60} in the first (?:version|release)|not yet|may come later|for now we (?:skip|leave))\b",
+    re.IGNORECASE,
+)
+_SPEAKER_HEADING = re.compile(r"^(?:as (?:an?|the) |for (?:an?|the)? ?|an? |the )?(?P<role>[A-Za-z' -]+?)(?:\s+(?:can|may|must|should|want(?:s)? to|need(?:s)? to|stories|features|side|view|is able to|are able to).*)?:?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence, parsed.
+
+    Attributes:
+        text: What was parsed; `shift` turns its offsets into offsets of the sentence.
+        speakers: Roles that "I", "they" or an elided subject stand for, in words.
+        story: Id of the user story it is the goal of.
+    """
+
+    sentence: Sentence
+    section: Section
+    text: str
+    shift: int
+    clauses: tuple[Clause, ...]
+    speakers: tuple[str, ...] = ()
+    story: str | None = None
+
+    def trace(self, draft: Draft, start: int, end: int, rule: str, confidence: float) -> Trace:
+        """Return a trace of a span of the parsed text."""
+        limit = len(self.sentence.text)
+        begin, stop = (min(max(0, offset + self.shift), limit) for offset in (start, end))
+        return draft.trace(*self.sentence.span(begin, stop), rule, confidence)
+
+    def whole(self, draft: Draft, rule: str, confidence: float) -> Trace:
+        """Return a trace of the whole sentence."""
+        return draft.trace(*self.sentence.span(0, len(self.sentence.text)), rule, confidence)
+
+
+def role_words(text: str) -> tuple[str, ...]:
+    """Return the roles a story's "as a ..." names, in the singular, without adjectives of circumstance."""
+    plain = re.split(r"\s+(?:who|that|which|with|without|in the|on the|at the|of the|looking|using|trying|wanting)\b|\(", text.lower())[0]
+    found: list[str] = []
+    for part in re.split(r"\s*(?:/|\bor\b|\band\b|,)\s*(?:an?\s+|the\s+)?", plain):
+        words = [word for word in re.findall(r"[\w\u00c0-\u024f'-]+", part) if word not in {"a", "an", "the"}]
+        while len(words) > 1 and words[0] in EVALUATIVE_ADJECTIVES:
+            words = words[1:]
+        if words:
+            found.append(singular(" ".join(words)))
+    return tuple(dict.fromkeys(found))
+
+
+def is_excluded(text: str) -> bool:
+    """Tell whether a sentence says that something is not wanted."""
+    return bool(_EXCLUDED.search(text))
+
+
+def is_as_is(text: str) -> bool:
+    """Tell whether a sentence tells how things are today, before the product."""
+    return bool(_AS_IS.search(text))
+
+
+def read_statements(draft: Draft, blocks: tuple[Block, ...], declared: set[int]) -> list[Statement]:
+    """Parse every sentence that may say what people do or what must hold; add the written stories."""
+    found: list[Statement] = []
+    lead: tuple[str, ...] = ()
+    for index, block in enumerate(blocks):
+        if block.kind is BlockKind.HEADING:
+            lead = ()
+            continue
+        if index in declared:
+            continue
+        section = section_of(block)
+        if section in (Section.GLOSSARY,):
+            continue
+        if block.kind is BlockKind.PARAGRAPH:
+            lead = _lead_in(block.text)
+        speakers = lead if block.kind is BlockKind.ITEM and lead else _heading_speaker(block)
+        found.extend(_statements(draft, block, section, speakers))
+    return found
+
+
+def _statements(draft: Draft, block: Block, section: Section, speakers: tuple[str, ...]) -> Iterator[Statement]:
+    story = split_story(block.text)
+    if story is not None:
+        yield _story(draft, block, section, story)
+        return
+    text = _bare(block)
+    for sentence in sentences(block):
+        if section in (Section.OUT_OF_SCOPE,):
+            continue
+        yield _statement(sentence, section, speakers if text else (), block)
+
+
+def _story(draft: Draft, block: Block, section: Section, parts: StoryParts) -> Statement:
+    text = block.text
+    roles = role_words(text[slice(*parts.role)]) or ("user",)
+    number = sum(not story.derived for story in draft.stories) + 1
+    identifier = f"US-{number}"
+    begin = text.lower().find("as ") if text.lower().find("as ") >= 0 else 0
+    begin = min(begin, parts.benefit[0] if parts.benefit else begin, parts.role[0])
+    draft.stories.append(
+        StoryDraft(
+            id=identifier,
+            actor=roles[0],
+            goal=text[slice(*parts.goal)],
+            benefit=text[slice(*parts.benefit)].rstrip(" .") if parts.benefit else None,
+            trace=draft.trace(*block.span(begin, len(text)), "story-template", 1.0),
+        )
+    )
+    goal_start, goal_end = parts.goal
+    goal = text[goal_start:goal_end]
+    prefix = "I want to " if parts.infinitive else "I want "
+    parsed = f"{prefix}{goal}."
+    sentence = Sentence(block, 0, text)
+    kept = tuple(clause for clause in clauses(parse(parsed)) if clause.start >= len(prefix) or not parts.infinitive)
+    return Statement(sentence, Section.STORIES, parsed, goal_start - len(prefix), kept, roles, identifier)
+
+
+def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], block: Block) -> Statement:
+    text = sentence.text
+    labelled = re.match(r"(?P<name>[A-Z][\w' -]{1,40}?)(?:s|\(s\))?\s*(?::|\s[-–—])\s+(?P<body>\S.*)$", text)
+    if labelled is not None and sentence.start == 0:
+        name = singular(labelled.group("name").lower())
+        body = labelled.group("body")
+        if section is Section.ACTORS or is_person(name):
+            first = re.split(r"[\s,]", body, maxsplit=1)[0].lower()
+            plain = verb_base(first, KNOWN_VERBS)
+            if first in KNOWN_VERBS or plain in KNOWN_VERBS or first in ("can", "may", "must", "also"):
+                many = first in KNOWN_VERBS and first == plain
+                prefix = ("They can " if many else "The " + name + " ") if first not in ("can", "may", "must", "also") else f"The {name} "
+                return _parsed(sentence, section, prefix + body, labelled.start("body") - len(prefix), (name,))
+            return _parsed(sentence, section, body, labelled.start("body"), (name,))
+        return _parsed(sentence, section, body, labelled.start("body"), speakers)
+    first = re.split(r"[\s,]", text, maxsplit=1)[0].lower().strip(":")
+    if first in KNOWN_VERBS and block.kind is BlockKind.ITEM and not is_plural(first) or (speakers and first in KNOWN_VERBS):
+        prefix = "They can "
+        return _parsed(sentence, section, prefix + text[:1].lower() + text[1:], -len(prefix), speakers)
+    return _parsed(sentence, section, text, 0, speakers)
+
+
+def _parsed(sentence: Sentence, section: Section, text: str, shift: int, speakers: tuple[str, ...]) -> Statement:
+    return Statement(sentence, section, text, shift, tuple(clauses(parse(text))), speakers)
+
+
+def _lead_in(text: str) -> tuple[str, ...]:
+    """Return the roles of a lead-in such as "Receptionists can:" that speaks for the list below."""
+    match = re.match(r"^(?P<who>[A-Za-z' ,-]+?)\s+(?:can|may|must|should|need to|needs to|want to|wants to|is able to|are able to|will)(?:\s+\w+){0,2}:$", text)
+    if match is None:
+        return ()
+    roles = role_words(match.group("who"))
+    return tuple(role for role in roles if is_person(role))
+
+
+def _heading_speaker(block: Block) -> tuple[str, ...]:
+    for title in reversed(block.path):
+        match = _SPEAKER_HEADING.match(title)
+        if match is not None:
+            roles = tuple(role for role in role_words(match.group("role")) if is_person(role))
+            if roles and len(match.group("role").split()) <= 3:  # noqa: PLR2004 - a role's name
+                return roles
+    return ()
+
+
+def _bare(block: Block) -> str:
+    return block.text.strip()

@@ -1,0 +1,345 @@
+"""Reading the Markdown of a vision: front matter, headings, paragraphs, list items, tables.
+
+Every block keeps a map from its cleaned text back to the author's characters, so that a trace can point at
+exactly what was written.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import yaml
+
+from factory.domain.errors import BadInputError
+
+_KEYS = ("name", "blueprint")
+_HEADING = re.compile(r"(?P<mark>#{1,6})[ \t]+(?P<text>.*?)[ \t]*#*[ \t]*$")
+_ITEM = re.compile(r"(?P<indent>[ \t]*)(?P<mark>[-*+•–]|\d{1,3}[.)])[ \t]+(?P<box>\[[ xX]\][ \t]+)?(?P<text>.*)$")
+_FENCE = re.compile(r"[ \t]*(```|~~~)")
+_RULE = re.compile(r"[ \t]*([-*_=][ \t]*){3,}$")
+_MARKUP = re.compile(r"\*\*|__|`|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)|\[(?=[^\]]*\]\()|\]\([^)]*\)")
+_QUOTES = {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " ", "\u2011": "-", "\u202f": " "}
+
+
+class BlockKind(StrEnum):
+    """What a piece of the document is."""
+
+    HEADING = "heading"
+    PARAGRAPH = "paragraph"
+    ITEM = "item"
+    ROW = "row"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A heading, paragraph, list item or table row.
+
+    Attributes:
+        text: The characters without markup and line breaks.
+        offsets: For each character of `text`, its offset in the vision; one more for the end.
+        level: Depth of a heading (1 to 6) or nesting of an item (0 and more).
+        path: Texts of the headings above, outermost first.
+        cells: For a table row, the spans of its cells in `text`.
+        bold: Whether the block begins in bold.
+    """
+
+    kind: BlockKind
+    text: str
+    offsets: tuple[int, ...]
+    level: int = 0
+    path: tuple[str, ...] = ()
+    cells: tuple[tuple[int, int], ...] = ()
+    bold: bool = False
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the span in the vision of a span of `text`."""
+        if end <= start:
+            return self.offsets[min(start, len(self.offsets) - 1)], self.offsets[min(start, len(self.offsets) - 1)]
+        return self.offsets[start], self.offsets[end - 1] + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A vision as read."""
+
+    text: str
+    name: str | None
+    blueprint: str | None
+    blocks: tuple[Block, ...] = field(default=())
+
+
+def read_source(text: str) -> Source:
+    """Read a vision's Markdown.
+
+    Raises:
+        BadInputError: The text is empty or binary, or its front matter is wrong; the message names the key.
+    """
+    if "\x00" in text or sum(not (char.isprintable() or char in "\r\n\t\f\ufeff") for char in text) > len(text) / 50:
+        raise BadInputError(
+            "the vision is not text: it contains binary data.",
+            remedy="Give a Markdown file in UTF-8 that describes the product in words.",
+            field="vision",
+        )
+    masked = _mask(text)
+    if not masked.strip():
+        raise BadInputError(
+            "the vision is empty.",
+            remedy="Describe who uses the product, what it keeps and what people do with it, for example: "
+            "'As a receptionist I want to book an appointment for a patient.'",
+            field="vision",
+        )
+    meta, body_start = _front_matter(masked)
+    blocks = tuple(_blocks(masked, body_start))
+    return Source(text=text, name=meta.get("name"), blueprint=meta.get("blueprint"), blocks=blocks)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match.group())
+
+
+def _mask(text: str) -> str:
+    """Blank out what is not prose, keeping every offset."""
+    masked = text.replace("\ufeff", " ").replace("\r\n", " \n").replace("\r", "\n").replace("\f", " ").replace("\t", " ")
+    masked = re.sub(r"<!--.*?(-->|\Z)", _blank, masked, flags=re.DOTALL)
+    lines = masked.split("\n")
+    fence = ""
+    for index, line in enumerate(lines):
+        found = _FENCE.match(line)
+        if fence:
+            closes = found is not None and found.group(1) == fence
+            lines[index] = " " * len(line)
+            fence = "" if closes else fence
+        elif found is not None:
+            fence = found.group(1)
+            lines[index] = " " * len(line)
+    masked = "\n".join(lines)
+    masked = re.sub(r"!\[[^\]\n]*\]\([^)\n]*\)", _blank, masked)
+    masked = re.sub(r"</?[a-zA-Z][^<>\n]*>", _blank, masked)
+    return masked.translate(str.maketrans(_QUOTES))
+
+
+def _front_matter(masked: str) -> tuple[dict[str, str], int]:
+    lead = len(masked) - len(masked.lstrip())
+    match = re.compile(r"---[ ]*\n(?P<body>.*?)^---[ ]*$\n?", re.DOTALL | re.MULTILINE).match(masked, lead)
+    if match is None:
+        return {}, 0
+    try:
+        loaded = yaml.safe_load(match.group("body"))
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 2})" if where is not None else ""
+        raise BadInputError(
+            f"the front matter is not valid YAML{line}.",
+            remedy="Write one 'key: value' per line between the two '---' lines, for example 'name: Clinic'.",
+            field="front matter",
+        ) from None
+    if loaded is None:
+        return {}, match.end()
+    if not isinstance(loaded, dict):
+        if ":" not in match.group("body"):
+            return {}, 0
+        raise BadInputError(
+            "the front matter is not a list of keys and values.",
+            remedy=f"Known keys: {', '.join(_KEYS)}.",
+            field="front matter",
+        )
+    return {str(key): _front_value(str(key), value) for key, value in loaded.items()}, match.end()
+
+
+def _front_value(key: str, value: object) -> str:
+    if key not in _KEYS:
+        raise BadInputError(
+            f"the front matter has the unknown key {key!r}.", remedy=f"Known keys: {', '.join(_KEYS)}.", field=key
+        )
+    if not isinstance(value, str) or not value.strip():
+        raise BadInputError(
+            f"the front matter's {key!r} is {value!r}, not a text.",
+            remedy=f"Write it as text, for example '{key}: {'Clinic' if key == 'name' else 'api-service'}'.",
+            field=key,
+        )
+    value = value.strip()
+    if key == "blueprint" and not re.fullmatch(r"[a-z][a-z0-9-]*", value):
+        raise BadInputError(
+            f"the front matter's 'blueprint' is {value!r}, which is no name of a blueprint.",
+            remedy="Blueprint names are lower-case words joined by hyphens, such as 'api-service'.",
+            field=key,
+        )
+    if key == "name" and not re.search(r"\w", value):
+        raise BadInputError(
+            f"the front matter's 'name' is {value!r}, which has no letter.",
+            remedy="Give the product's name, for example 'name: Clinic'.",
+            field=key,
+        )
+    return value
+
+
+@dataclass(slots=True)
+class _Open:
+    """A block under construction: pieces of lines with their offsets."""
+
+    kind: BlockKind
+    level: int
+    pieces: list[tuple[int, int]] = field(default_factory=list)
+    indent: int = 0
+
+
+def _blocks(masked: str, body_start: int) -> Iterator[Block]:
+    path: list[tuple[int, str]] = []
+    current: _Open | None = None
+    indents: list[int] = []
+    position = body_start
+    for line in masked[body_start:].split("\n"):
+        start, position = position, position + len(line) + 1
+        stripped = line.strip()
+        if not stripped or _RULE.fullmatch(line):
+            if current is not None and _RULE.fullmatch(line) and current.kind is BlockKind.PARAGRAPH and len(current.pieces) == 1 and "=" in line:
+                current.kind, current.level = BlockKind.HEADING, 1
+            finished = _finish(current, masked, path)
+            current = None
+            if finished is not None:
+                yield finished
+            continue
+        quote = len(line) - len(line.lstrip(" >"))
+        heading = _HEADING.match(line.strip())
+        item = _ITEM.match(line.lstrip(">") if line.startswith(">") else line)
+        if heading is not None:
+            finished = _finish(current, masked, path)
+            if finished is not None:
+                yield finished
+            offset = start + line.index(heading.group("text"), line.index("#") + len(heading.group("mark")))
+            made = _Open(BlockKind.HEADING, len(heading.group("mark")), [(offset, offset + len(heading.group("text")))])
+            current, indents = None, []
+            finished = _finish(made, masked, path)
+            if finished is not None:
+                yield finished
+        elif item is not None:
+            finished = _finish(current, masked, path)
+            if finished is not None:
+                yield finished
+            indent = len(item.group("indent"))
+            while indents and indents[-1] >= indent:
+                indents.pop()
+            indents.append(indent)
+            begin = start + line.index(item.group("mark")) + len(item.group("mark"))
+            begin = start + len(line) - len(item.group("text"))
+            current = _Open(BlockKind.ITEM, len(indents) - 1, [(begin, start + len(line))], indent)
+        elif stripped.startswith("|"):
+            finished = _finish(current, masked, path)
+            if finished is not None:
+                yield finished
+            current = None
+            if not re.fullmatch(r"[|:\- ]+", stripped):
+                yield _row(masked, start, line, path)
+        elif current is not None:
+            current.pieces.append((start + quote, start + len(line)))
+        else:
+            if not line.startswith(" "):
+                indents = []
+            current = _Open(BlockKind.PARAGRAPH, 0, [(start + quote, start + len(line))])
+    finished = _finish(current, masked, path)
+    if finished is not None:
+        yield finished
+
+
+def _finish(current: _Open | None, masked: str, path: list[tuple[int, str]]) -> Block | None:
+    if current is None:
+        return None
+    text, offsets = _clean(masked, current.pieces)
+    if not text:
+        return None
+    if current.kind is BlockKind.HEADING:
+        while path and path[-1][0] >= current.level:
+            path.pop()
+        above = tuple(name for _, name in path)
+        path.append((current.level, text))
+        return Block(current.kind, text, offsets, current.level, above)
+    first = current.pieces[0][0]
+    bold = masked[first : current.pieces[0][1]].lstrip().startswith(("**", "__"))
+    return Block(current.kind, text, offsets, current.level, tuple(name for _, name in path), bold=bold)
+
+
+def _clean(masked: str, pieces: list[tuple[int, int]]) -> tuple[str, tuple[int, ...]]:
+    """Join lines, drop markup and fold spaces, keeping for each character where it stood."""
+    chars: list[str] = []
+    offsets: list[int] = []
+    for begin, end in pieces:
+        raw = masked[begin:end]
+        dropped = {index for match in _MARKUP.finditer(raw) for index in range(match.start(), match.end())}
+        if chars and chars[-1] != " ":
+            chars.append(" ")
+            offsets.append(begin)
+        for index, char in enumerate(raw):
+            if index in dropped or (char == " " and (not chars or chars[-1] == " ")):
+                continue
+            chars.append(char)
+            offsets.append(begin + index)
+    while chars and chars[-1] == " ":
+        chars.pop()
+        offsets.pop()
+    return "".join(chars), (*offsets, (offsets[-1] + 1) if offsets else 0)
+
+
+def _row(masked: str, start: int, line: str, path: list[tuple[int, str]]) -> Block:
+    cells: list[tuple[int, int]] = []
+    text = ""
+    offsets: list[int] = []
+    for match in re.finditer(r"[^|]+", line):
+        cell, where = _clean(masked, [(start + match.start(), start + match.end())])
+        if not cell and match.end() == len(line):
+            continue
+        if text:
+            text += " "
+            offsets.append(where[0])
+        cells.append((len(text), len(text) + len(cell)))
+        text += cell
+        offsets.extend(where[:-1])
+    return Block(
+        BlockKind.ROW,
+        text,
+        (*offsets, (offsets[-1] + 1) if offsets else start),
+        path=tuple(name for _, name in path),
+        cells=tuple(cells),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of a block, with its place in the block's text."""
+
+    block: Block
+    start: int
+    text: str
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the span in the vision of a span of the sentence."""
+        return self.block.span(self.start + start, self.start + end)
+
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9])|;\s+")
+_ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|Dr|Mr|Mrs|Ms|Prof|No|approx|vs|St)\.\s*$")
+
+
+def sentences(block: Block) -> list[Sentence]:
+    """Split a block into sentences, at semicolons too."""
+    found: list[Sentence] = []
+    begin = 0
+    for match in _SENTENCE_END.finditer(block.text):
+        if _ABBREVIATION.search(block.text[: match.start() + 1]):
+            continue
+        found.append(Sentence(block, begin, block.text[begin : match.start()].rstrip()))
+        begin = match.end()
+    if begin < len(block.text):
+        found.append(Sentence(block, begin, block.text[begin:]))
+    return [sentence for sentence in found if sentence.text.strip()]
+
+
+def line_starts(text: str) -> list[int]:
+    """Return the offset of each line's first character."""
+    return [0, *(match.end() for match in re.finditer(r"\n", text))]
+
+
+def line_of(starts: list[int], offset: int) -> int:
+    """Return the line, counted from 1, that holds an offset."""
+    return bisect_right(starts, offset)
