@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from factory.skills.native.architecture.facts import Facts
-from factory.skills.native.rendering.english import count, listing, words
+from factory.skills.native.rendering.english import capitalised, count, listing, words
 from factory.skills.native.rendering.markdown import one_line
 
 _EXAMPLES = 3
@@ -24,7 +24,7 @@ class Decision:
 
     @property
     def file_name(self) -> str:
-        """Name of the record's file, such as `0003-jwt-with-roles.md`."""
+        """Name of the record's file, such as 0003-jwt-with-roles.md."""
         words_of_title = re.findall(r"[a-z0-9]+", self.title.lower())
         return f"{self.number:04d}-{'-'.join(words_of_title)[:60].strip('-')}.md"
 
@@ -108,7 +108,7 @@ def _tokens(facts: Facts) -> Iterator[_Record]:
     yield _Record(
         "Authenticate with JWT that carry a role",
         f"The product distinguishes {roles}. Accounts, passwords and sign-in are not part of it.",
-        "The service takes bearer tokens that someone else issues. The claim `role` names one of the roles; with "
+        "The service takes bearer tokens that someone else issues. The claim role names one of the roles; with "
         "AUTH_JWKS_URL the tokens are signed by the identity provider (RS256 or ES256), without it by a shared secret "
         "(HS256).",
         (
@@ -123,7 +123,7 @@ def _problems(_: Facts) -> Iterator[_Record]:
     yield _Record(
         "Answer errors with problem documents",
         "A client must be able to tell a malformed request from a broken rule without reading English.",
-        "Every error is an RFC 9457 document (application/problem+json) whose `type` names the reason: 422 for a "
+        "Every error is an RFC 9457 document (application/problem+json) whose type names the reason: 422 for a "
         "request that breaks its schema, 409 for one that breaks a rule or meets the wrong state, and 401, 403 and "
         "404 as usual.",
         (
@@ -163,8 +163,8 @@ def _lifecycles(facts: Facts) -> Iterator[_Record]:
     yield _Record(
         "Change states by named transitions only",
         f"The states of {nouns} follow rules: where one may go depends on where it is.",
-        f"The state is not a field that clients write. Each transition is an operation of its own{example}, with its own "
-        "permission, guards and event; the row is locked while its state is checked.",
+        f"The state is not a field that clients write. Each transition is an operation of its own{example}, with "
+        "its own permission, guards and event; the row is locked while its state is checked.",
         (
             "Two requests that race cannot both leave the same state.",
             "A state that no transition leads to cannot be reached through the API.",
@@ -211,8 +211,10 @@ def _limits(facts: Facts) -> Iterator[_Record]:
 
 def _ownership(facts: Facts) -> Iterator[_Record]:
     lines = [
-        f"{facts.phrases.an_actor(owner.role)} and {facts.phrases.nouns(resource.entity.name)}: "
-        f"{facts.ownership(resource, owner.role)}"
+        capitalised(
+            f"{facts.phrases.a(resource.entity.name)} belongs to {facts.phrases.an_actor(owner.role)} if "
+            f"{facts.ownership(resource, owner.role)}"
+        )
         for resource in facts.design.resources
         for owner in resource.ownerships
     ]
@@ -221,12 +223,12 @@ def _ownership(facts: Facts) -> Iterator[_Record]:
     yield _Record(
         "Derive ownership from relations",
         "Some roles may touch their own records alone.",
-        f"Ownership is a condition on the data, not a list of permissions. {'; '.join(lines)}. The caller's own "
-        "record is named by the token's claim `entity_id`.",
+        f"Ownership is a condition on the data, not a list of permissions. {'. '.join(lines)}. The caller's own "
+        "record is named by the token's claim entity_id.",
         (
             "Lists are narrowed in SQL; anything else on a foreign record answers 403.",
             "A record that changes hands changes its owner at once.",
-            "The identity provider must put `entity_id` into the tokens of these roles.",
+            "The identity provider must put entity_id into the tokens of these roles.",
         ),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from factory.domain.product import DomainModel, Operation, OperationKind, Story
-from factory.skills.native.rendering.english import listing, words
+from factory.skills.native.rendering.english import field_words, listing
 from factory.skills.native.rendering.obstacles import Obstacle, Obstacles, Reason
 from factory.skills.native.rendering.phrases import Phrases
 
@@ -104,7 +104,7 @@ class Checks:
         }[operation.kind] + published
 
     def _stored(self, operation: Operation) -> str:
-        changed = [words(name) for name in (*operation.fields, *operation.relations)]
+        changed = [field_words(name) for name in (*operation.fields, *operation.relations)]
         if not changed:
             return f"it is recorded on the {self.phrases.noun(operation.entity)}"
         return f"the new {listing(changed)} {'are' if len(changed) > 1 else 'is'} stored"

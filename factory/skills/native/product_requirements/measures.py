@@ -9,9 +9,16 @@ from factory.skills.native.rendering.phrases import Phrases
 
 def success_measures(vision: VisionDocument) -> tuple[str, ...]:
     """Return the measures that can be taken: stated figures first, then shares that the service's events give."""
-    stated = [sentence(one_line(quality.measure)) for quality in vision.draft.non_functional if quality.measure]
+    measured = [quality for quality in vision.draft.non_functional if quality.measure]
+    stated = [_stated(one_line(quality.statement), one_line(quality.measure or "")) for quality in measured]
     counted = [measure for lifecycle in vision.draft.lifecycles if (measure := _outcome(vision.draft, lifecycle))]
     return (*stated, *counted)
+
+
+def _stated(statement: str, measure: str) -> str:
+    if measure.rstrip(".") in statement:
+        return sentence(statement)
+    return sentence(f"{statement.rstrip('.')}: {measure}")
 
 
 def _outcome(model: DomainModel, lifecycle: Lifecycle) -> str | None:

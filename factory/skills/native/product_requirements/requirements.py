@@ -170,8 +170,8 @@ class _Drafts:
             operations = tuple(operation for operation, _ in pairs)
             states = self.phrases.states(self.obstacles.blocking_states(operations[0]))
             noun = self.phrases.a(entity)
-            acts = listing([words(operation.verb) for operation in operations], "or")
-            statement = f"While {noun} is {states}, the system shall refuse to {acts} it."
+            acts = self.phrases.acts_together(operations, thing="it")
+            statement = f"While {noun} is {states}, the system shall refuse to {acts}."
             yield _Draft(statement, "state-driven", operations, pairs[0][1].trace, entity)
 
     def _refusals(self, operations: Iterable[Operation]) -> Iterator[_Draft]:

@@ -1,7 +1,7 @@
 """What the system does when an operation succeeds, as the second half of an EARS sentence."""
 
 from factory.domain.product import DomainModel, Operation, OperationKind, RelationKind
-from factory.skills.native.rendering.english import listing, words
+from factory.skills.native.rendering.english import field_words, listing, words
 from factory.skills.native.rendering.obstacles import Obstacles
 from factory.skills.native.rendering.phrases import Phrases
 
@@ -32,7 +32,7 @@ class Responses:
         if operation.kind is OperationKind.TRANSITION:
             return self._move(operation)
         if operation.kind is OperationKind.CHANGE:
-            changed = listing([words(name) for name in (*operation.fields, *operation.relations)])
+            changed = listing([field_words(name) for name in (*operation.fields, *operation.relations)])
             return f"store the new {changed} of the {noun}" if changed else f"record it on the {noun}"
         nouns = self.phrases.nouns(operation.entity)
         return {
@@ -45,14 +45,14 @@ class Responses:
         required = set(self.obstacles.required(operation))
         written = [field.name for field in self.obstacles.written_fields(operation)]
         linked = [relation.name for relation in self.obstacles.written_relations(operation)]
-        always = [words(name) for name in written if name in required]
-        perhaps = [words(name) for name in written if name not in required]
+        always = [field_words(name) for name in written if name in required]
+        perhaps = [field_words(name) for name in written if name not in required]
         text = f" with the {listing(always)}" if always else ""
         if perhaps:
             text += f"{' and' if always else ' with'}, where given, the {listing(perhaps)}"
         if linked:
-            owners = listing([f"the {words(name)}" for name in linked if name in required])
-            others = listing([f"the {words(name)}" for name in linked if name not in required])
+            owners = listing([f"the {field_words(name)}" for name in linked if name in required])
+            others = listing([f"the {field_words(name)}" for name in linked if name not in required])
             text += f", linked to {owners}" if owners else ""
             text += f"{' and' if owners else ', linked'}, where given, to {others}" if others else ""
         return text

@@ -10,6 +10,7 @@ _ACRONYMS = frozenset(
     {"api", "bic", "cpu", "csv", "cv", "gdpr", "gps", "html", "iban", "id", "imei", "ip", "isbn", "iso", "json", "mrn"}
     | {"nhs", "pdf", "pin", "qr", "sim", "sku", "sms", "ssn", "tv", "url", "uuid", "vat", "vin", "vip", "xml"}
 )
+_MOMENTS = {"at": "time", "on": "date", "by": "name"}
 _THIRD_PERSON = {"be": "is", "have": "has", "do": "does", "go": "goes", "undo": "undoes", "redo": "redoes"}
 
 
@@ -22,6 +23,21 @@ def words(name: str) -> str:
     """Return a snake case or PascalCase name as words, with well-known acronyms in capitals."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").lower()
     return " ".join(part.upper() if part in _ACRONYMS else part for part in spaced.split())
+
+
+def field_words(name: str) -> str:
+    """Return the name of a field or relation as a noun phrase: `start time`, `issued-on date`."""
+    phrase = words(name)
+    head, _, last = phrase.rpartition(" ")
+    if head and last in _MOMENTS:
+        return f"{head.replace(' ', '-')}-{last} {_MOMENTS[last]}"
+    return phrase
+
+
+def is_or_are(noun: str) -> str:
+    """Return the form of `be` that agrees with the noun."""
+    last = noun.rpartition(" ")[2]
+    return "are" if last.endswith("s") and not last.endswith("ss") and _engine().singular_noun(last) else "is"
 
 
 def as_noun(label: str) -> str:

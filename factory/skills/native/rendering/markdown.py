@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 _ANYWHERE = re.compile(r"([\\`*\[\]|$~])")
 _OUTER_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_BLOCK_START = re.compile(r"^([#+\-=]|\d+(?=[.)]))")
+_BLOCK_START = re.compile(r"^([#+\-=]|\d+(?=[.)](\s|$)))")
 _MERMAID = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;", "\\": "#92;", "%": "#37;", "|": "#124;"}
 MERMAID_LINE = 28
 

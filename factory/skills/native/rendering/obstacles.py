@@ -21,7 +21,7 @@ from factory.domain.product import (
     Trace,
     UniqueTogether,
 )
-from factory.skills.native.rendering.english import count, listing, words
+from factory.skills.native.rendering.english import count, field_words, is_or_are, listing, words
 from factory.skills.native.rendering.phrases import Phrases
 from factory.skills.native.service_design.design import design_service
 from factory.skills.native.service_design.parts import Endpoint, Step
@@ -163,8 +163,7 @@ class Obstacles:
         subject = self.phrases.field(field.name)
         limits = list(_limits(self.model, entity, field))
         if limits:
-            joined = listing(limits, "or").replace(", is ", ", ").replace(" or is ", " or ")
-            clause = f"{subject} {joined}"
+            clause = f"{subject} {_joined(words(field.name), limits)}"
             yield Obstacle(Reason.LIMIT, clause, (field.name,), field.trace)
         wrong = _FORMATS.get(field.type)
         if field.enum:
@@ -172,7 +171,7 @@ class Obstacles:
         if wrong:
             yield Obstacle(Reason.FORMAT, f"{subject} {wrong}", (field.name,), field.trace)
         if field.constraints.unique:
-            clause = f"another {self.phrases.noun(entity)} has the same {words(field.name)}"
+            clause = f"another {self.phrases.noun(entity)} has the same {field_words(field.name)}"
             yield Obstacle(Reason.TAKEN, clause, (field.name,), field.trace)
 
     def policy(self, policy: Policy) -> Iterator[Obstacle]:
@@ -187,7 +186,7 @@ class Obstacles:
                 names.append(str(policy.condition.right))
             yield Obstacle(Reason.INVARIANT, clause, tuple(names), policy.trace)
         elif isinstance(policy, UniqueTogether):
-            shared = listing([words(name) for name in (*policy.relations, *policy.fields)])
+            shared = listing([field_words(name) for name in (*policy.relations, *policy.fields)])
             clause = f"another {phrases.noun(policy.entity)} has the same {shared}"
             if policy.except_states:
                 clause += f" and is not {phrases.states(policy.except_states)}"
@@ -260,6 +259,13 @@ def _limits(model: DomainModel, entity: str, field: ProductField) -> Iterable[st
         yield f"is above {limits.maximum}"
     if limits.pattern is not None:
         yield f"does not match the pattern {limits.pattern}"
+
+
+def _joined(name: str, limits: list[str]) -> str:
+    """Return `is below 1 or above 90`, with the verb once and in agreement with the field's name."""
+    if not all(limit.startswith("is ") for limit in limits):
+        return listing(limits, "or")
+    return f"{is_or_are(name)} {listing([limit.removeprefix('is ') for limit in limits], 'or')}"
 
 
 def _unique(names: Iterable[str]) -> list[str]:

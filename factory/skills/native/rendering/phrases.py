@@ -7,7 +7,15 @@ from collections.abc import Iterable
 
 from factory.domain.product import Condition, DomainModel, Entity, FieldType, Operation, OperationKind
 from factory.skills.native.rendering import english
-from factory.skills.native.rendering.english import listing, plural, third_person, with_article, words
+from factory.skills.native.rendering.english import (
+    field_words,
+    is_or_are,
+    listing,
+    plural,
+    third_person,
+    with_article,
+    words,
+)
 
 _TIME_TYPES = frozenset({FieldType.DATE, FieldType.DATETIME, FieldType.TIME})
 _OPPOSITE = {
@@ -41,7 +49,6 @@ class Phrases:
         self.model = model
         self._entities = {entity.name: entity for entity in model.entities}
         self._actors = {actor.name: actor for actor in model.actors}
-        self._relations = {(relation.source, relation.name): relation for relation in model.relations}
 
     def noun(self, entity: str) -> str:
         """Return the entity inside a sentence: `appointment`."""
@@ -77,7 +84,7 @@ class Phrases:
 
     def field(self, name: str) -> str:
         """Return `the start time`."""
-        return f"the {words(name)}"
+        return f"the {field_words(name)}"
 
     def fields(self, names: Iterable[str], conjunction: str = "and") -> str:
         """Return `the start time, the duration and the note`."""
@@ -100,25 +107,25 @@ class Phrases:
         return self._clause(self._entities[entity], condition, _OPPOSITE[condition.op])
 
     def _clause(self, entity: Entity, condition: Condition, op: str) -> str:
-        subject = self.field(condition.left)
+        subject = f"{self.field(condition.left)} {is_or_are(words(condition.left))}"
         kinds = {field.name: field.type for field in entity.fields}
         kind = kinds.get(condition.left)
         if op in ("is-set", "is-not-set"):
-            return f"{subject} is {'set' if op == 'is-set' else 'not set'}"
+            return f"{subject} {'set' if op == 'is-set' else 'not set'}"
         if condition.right_kind in ("now", "today"):
-            return f"{subject} is {_moment(condition, op)}"
+            return f"{subject} {_moment(condition, op)}"
         if condition.right_kind == "field":
             right = self.field(str(condition.right))
             comparison = (_ORDERED if kind in _TIME_TYPES else _MEASURED)[op]
             if not comparison:
-                return f"{subject} is the same as {right}"
-            return f"{subject} is {comparison} {right}" if op != "ne" else f"{subject} is not the same as {right}"
+                return f"{subject} the same as {right}"
+            return f"{subject} {comparison} {right}" if op != "ne" else f"{subject} not the same as {right}"
         if isinstance(condition.right, bool):
             truth = condition.right == (op == "eq")
-            return f"{subject} is {'true' if truth else 'false'}"
+            return f"{subject} {'true' if truth else 'false'}"
         value = self.state(str(condition.right)) if kind is FieldType.ENUM else str(condition.right)
         comparison = (_ORDERED if kind in _TIME_TYPES else _MEASURED)[op]
-        return f"{subject} is {comparison} {value}".replace("  ", " ")
+        return f"{subject} {comparison} {value}".replace("  ", " ")
 
     def act(self, operation: Operation) -> str:
         """Return what the operation is, in the base form: `book an appointment`."""
@@ -137,19 +144,22 @@ class Phrases:
             return self.act(operation)
         return self.act(operation).replace(self.a(operation.entity), f"the {noun}", 1)
 
-    def acts_together(self, operations: Iterable[Operation]) -> str:
-        """Return several operations of one entity as one phrase: `book, complete or reschedule an appointment`."""
+    def acts_together(self, operations: Iterable[Operation], thing: str | None = None) -> str:
+        """Return several operations of one entity as one phrase: `book, complete or reschedule an appointment`.
+
+        `thing` is what to call the record where it was named before, such as `it`.
+        """
         simple: list[str] = []
         phrases: list[str] = []
         entity = ""
         for operation in operations:
             entity = operation.entity
-            verb, thing = self._verb_and_object(operation)
-            if thing == self.a(entity):
+            verb, named = self._verb_and_object(operation)
+            if named == self.a(entity):
                 simple.append(verb)
             else:
-                phrases.append(f"{verb} {thing}")
-        joined = [f"{listing(simple, 'or')} {self.a(entity)}"] if simple else []
+                phrases.append(f"{verb} {named}".replace(self.a(entity), thing or self.a(entity), 1))
+        joined = [f"{listing(simple, 'or')} {thing or self.a(entity)}"] if simple else []
         return listing([*joined, *phrases], "or")
 
     def _verb_and_object(self, operation: Operation) -> tuple[str, str]:
@@ -160,7 +170,7 @@ class Phrases:
         if verb.startswith("mark "):
             return "mark", f"{thing} as {verb.removeprefix('mark ').removeprefix('as ')}"
         if verb in _GIVING and operation.relations:
-            return verb, f"{listing([with_article(words(name)) for name in operation.relations])} to {thing}"
+            return verb, f"{listing([with_article(field_words(name)) for name in operation.relations])} to {thing}"
         changed = [*operation.fields, *operation.relations]
         if verb in _SETTING and operation.kind is OperationKind.CHANGE and changed:
             return verb, f"{self.fields(changed)} of {thing}"
@@ -172,10 +182,6 @@ class Phrases:
         if name.startswith(event.entity) and len(name) > len(event.entity):
             return f"{self.a(event.entity)} was {words(name.removeprefix(event.entity))}"
         return f"{words(name)} ({self.noun(event.entity)})"
-
-    def target(self, entity: str, relation: str) -> str:
-        """Return the noun a relation leads to, by the relation's own name: `the patient`."""
-        return f"the {words(self._relations[entity, relation].name)}"
 
 
 def _moment(condition: Condition, op: str) -> str:
