@@ -6,7 +6,7 @@ import typer
 
 from factory.cli.output import write_json, write_table
 
-app = typer.Typer(help="Look at the agents.", no_args_is_help=True)
+app = typer.Typer(help="Look at the agents.", no_args_is_help=True, add_completion=False)
 
 
 @app.callback()

@@ -10,7 +10,7 @@ from factory.cli.output import age, short, short_project, write_json, write_tabl
 if TYPE_CHECKING:
     from factory.domain.artifact import Content
 
-app = typer.Typer(help="Look at artifacts.", no_args_is_help=True)
+app = typer.Typer(help="Look at artifacts.", no_args_is_help=True, add_completion=False)
 
 _WHICH = "An artifact's id, or PROJECT/KIND for its newest version; ids may be cut to six digits."
 

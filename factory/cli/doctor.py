@@ -15,7 +15,10 @@ def doctor(
     quick: Annotated[bool, typer.Option("--quick", help="Start nothing: no sandbox, database or Ray.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
-    """Check this machine and say what to do; exit 1 where something is missing that the factory needs."""
+    """Check this machine and say what to do.
+
+    Exit code 1: something is missing that the factory needs.
+    """
     from factory.cli.checks import look  # noqa: PLC0415 - keeps `factory --help` quick
     from factory.cli.session import load_settings  # noqa: PLC0415 - same
 

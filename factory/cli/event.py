@@ -11,7 +11,7 @@ from factory.cli.output import clock, short_project
 if TYPE_CHECKING:
     from factory.events.delivery import LoggedEvent
 
-app = typer.Typer(help="Look at the event log.", no_args_is_help=True)
+app = typer.Typer(help="Look at the event log.", no_args_is_help=True, add_completion=False)
 
 _PAGE = 500
 _POLL_SECONDS = 0.5

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import typer
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 _SHORT_ID = 8
+_ENDLESS = 100_000
 _SHORT_PROJECT = 13  # project ids begin with a time; their first eight digits are the same for a minute
 
 
@@ -29,18 +33,25 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     if not cells:
         typer.echo(empty, err=True)
         return
-    from rich.console import Console  # noqa: PLC0415 - JSON output does without
-    from rich.table import Table  # noqa: PLC0415 - same
+    from rich.table import Table  # noqa: PLC0415 - JSON output does without
     from rich.text import Text  # noqa: PLC0415 - same
 
-    console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
-    # A pipe has no width: rows stay whole there, so that other programs can cut them.
-    console.print(table, soft_wrap=False, width=None if console.is_terminal else console.measure(table).maximum + 1)
+    write_rich(table)
+
+
+def write_rich(renderable: "RenderableType") -> None:
+    """Print something drawn: on a terminal within its width, elsewhere in full, so that programs get whole lines."""
+    from rich.console import Console  # noqa: PLC0415 - JSON output does without
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = console.measure(renderable, options=console.options.update(width=_ENDLESS)).maximum
+    console.print(renderable)
 
 
 def short(identifier: object) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from factory.cli.output import age, duration, short, short_project, write_json, write_table
+from factory.cli.output import age, duration, short, short_project, write_json, write_rich, write_table
 
 if TYPE_CHECKING:
     from factory.artifacts.lineage import Lineage
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from factory.domain.artifact import ArtifactRef
     from factory.domain.project import Project
 
-app = typer.Typer(help="Look at projects.", no_args_is_help=True)
+app = typer.Typer(help="Look at projects.", no_args_is_help=True, add_completion=False)
 
 _ID = Annotated[str, typer.Argument(metavar="ID", help="The project's id, or at least six first digits of it.")]
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -73,11 +73,9 @@ def lineage(
         checked = {"problems": [asdict(problem) for problem in problems]} if verify else {}
         write_json(graph.to_dict() | checked)
     else:
-        from rich.console import Console  # noqa: PLC0415 - JSON output does without
+        from factory.cli.lineage import tree  # noqa: PLC0415 - JSON output does without
 
-        from factory.cli.lineage import tree  # noqa: PLC0415 - same
-
-        Console(highlight=False, soft_wrap=True).print(tree(found, graph))
+        write_rich(tree(found, graph))
         if verify and not problems:
             typer.echo("Bytes, versions, ancestry and commits are as recorded.")
     for problem in problems:
