@@ -85,6 +85,7 @@ def test_another_build_keeps_the_old_history_as_a_branch(repositories: Repositor
     repositories.materialise(old, out)
     (out / "README.md").write_text("one, by hand\n")
     git(out, "-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qam", "Mine")
+    git(out, "gc", "-q", "--prune=now")
     mine = git(out, "rev-parse", "HEAD").strip()
     new_head = build(repositories, new, SECOND)
     repositories.materialise(new, out)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -197,6 +198,27 @@ def test_an_unrecorded_commit_of_a_lost_worker_is_left_behind(repositories: Repo
     path = repositories.path(project.id)
     assert git(path, "rev-parse", "main").strip() == backend
     assert "ci.yml" not in git(path, "ls-tree", "-r", "--name-only", "main")
+
+
+def test_writers_at_the_same_time_make_one_history(
+    repositories: RepositoryStore, project: Project, tmp_path: Path
+) -> None:
+    versions = [tree({"README.md": str(number), f"src/a/m{number}.py": ""}) for number in range(3)]
+
+    def write(_: int) -> str:
+        head = None
+        for number, content in enumerate(versions, start=1):
+            head = repositories.commit(make_artifact(project, "backend", content, number), content, head)
+            repositories.materialise(project, tmp_path / "out")
+        return str(head)
+
+    with ThreadPoolExecutor(4) as pool:
+        [head] = set(pool.map(write, range(4)))
+    path = repositories.path(project.id)
+    assert git(path, "rev-parse", "main").strip() == head
+    assert not git(path, "fsck", "--strict", "--full")
+    assert git(tmp_path / "out", "rev-parse", "main").strip() == head
+    assert git(tmp_path / "out", "status", "--porcelain") == ""
 
 
 def test_damaged_objects_are_rewritten(repositories: RepositoryStore, project: Project) -> None:
