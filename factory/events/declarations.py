@@ -27,6 +27,12 @@ WHERE (s.topics, s.event_types, s.projects, s.agents, s.payload, s.max_attempts,
        EXCLUDED.max_attempts, EXCLUDED.max_losses, EXCLUDED.lease, EXCLUDED.ordered, EXCLUDED.priority, true)
 """
 
+# A subscription that stops asking for order lets its lanes go.
+_OPEN_LANES = """
+UPDATE delivery d SET sequence = NULL, not_before = NULL
+FROM subscription s WHERE s.name = d.subscription AND NOT s.ordered AND d.sequence IS NOT NULL AND s.name = ANY ($1)
+"""
+
 _RETRACT = "UPDATE subscription SET active = false WHERE name = ANY ($1)"
 
 # delivery_ready and delivery_lane for what is ready, delivery_taken for what is in flight.
@@ -50,6 +56,7 @@ FROM unnest($1::text[]) AS w (name)
 
 async def declare(connection: Connection, subscriptions: Iterable[Subscription]) -> None:
     """Store the subscriptions. In order of name, so that processes that start together do not deadlock."""
+    ordered = sorted(subscriptions, key=lambda s: s.name)
     await connection.executemany(
         _DECLARE,
         [
@@ -66,9 +73,10 @@ async def declare(connection: Connection, subscriptions: Iterable[Subscription])
                 s.ordered,
                 s.priority,
             )
-            for s in sorted(subscriptions, key=lambda s: s.name)
+            for s in ordered
         ],
     )
+    await connection.execute(_OPEN_LANES, [s.name for s in ordered])
 
 
 async def retract(connection: Connection, names: Iterable[str]) -> None:

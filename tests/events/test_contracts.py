@@ -38,9 +38,7 @@ def test_schema_files_agree_with_the_code() -> None:
     assert REGISTRY.differences(CONTRACTS_FOLDER) == [], "run `python -m factory.events.registry --write`"
 
 
-def test_writing_mends_changed_missing_and_left_over_files(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_writing_mends_changed_missing_and_left_over_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     REGISTRY.write(tmp_path)
     (tmp_path / "ProjectFailed/v1.json").write_text("{}")
     (tmp_path / "TaskFailed/v1.json").unlink()
