@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from factory.domain.errors import ErrorCategory, TerminalError
 from factory.skills.validation.rules import Problem
 
 _LONGEST = 120
@@ -20,13 +19,18 @@ def lint(files: Mapping[str, str]) -> Iterator[Problem]:
     with _tree(files) as folder:
         if folder is None:
             return
-        found = json.loads(_ruff(folder, "check", "--output-format=json", "."))
-        for entry in found:
+        checked = _ruff(folder, "check", "--output-format=json", ".")
+        if checked.returncode >= _FAILED:
+            why = " ".join(checked.stderr.split()).replace(f"{folder}/", "")
+            yield Problem(f"ruff cannot work with [tool.ruff]: {why}", "pyproject.toml")
+            return
+        for entry in json.loads(checked.stdout):
             place = Path(entry["filename"]).relative_to(folder).as_posix()
             yield Problem(f"line {entry['location']['row']}: {entry['code']} {entry['message']}", place)
-        for line in _ruff(folder, "format", "--check", ".").splitlines():
-            if line.startswith("Would reformat: "):
-                yield Problem("it is not formatted.", line.removeprefix("Would reformat: "))
+        formatted = _ruff(folder, "format", "--check", "--output-format=json", ".")
+        entries = json.loads(formatted.stdout or "[]")
+        for name in sorted({entry["filename"] for entry in entries if entry["code"] == "unformatted"}):
+            yield Problem("it is not formatted.", Path(name).relative_to(folder).as_posix())
 
 
 def tidy(files: Mapping[str, str]) -> dict[str, str]:
@@ -58,14 +62,6 @@ def _tree(files: Mapping[str, str]) -> Iterator[Path | None]:
         yield folder
 
 
-def _ruff(folder: Path, *arguments: str) -> str:
+def _ruff(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ruff", *arguments[:1], "--no-cache", *arguments[1:]]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - own command
-    # Format cannot read a file that does not parse; the rule on parsing names it.
-    if done.returncode >= _FAILED and arguments[0] == "check":
-        raise TerminalError(
-            f"ruff could not read the project: {done.stderr.strip()[-500:]}",
-            category=ErrorCategory.VALIDATION,
-            remedy="Correct [tool.ruff] in its pyproject.toml.",
-        )
-    return done.stdout
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - own command
