@@ -54,7 +54,7 @@ bench: $(VENV)/.installed system ## Measure a cold build, a second build and pea
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
-	$(UV) pip compile --quiet --upgrade --python $(BIN)/python --all-extras --no-annotate --no-header \
+	$(UV) pip compile --quiet --upgrade --universal --python $(BIN)/python --python-version 3.11 --all-extras --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --unsafe-package factory --output-file constraints.txt pyproject.toml
 
 .PHONY: clean

