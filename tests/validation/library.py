@@ -328,7 +328,7 @@ DEPLOYMENT = {
                 "containers": [
                     {
                         "name": "library",
-                        "image": "library:1.0.0",
+                        "image": "library",
                         "ports": [{"name": "http", "containerPort": 8000}],
                         "env": [{"name": "DATABASE_URL", "value": "sqlite:///library.db"}],
                         "livenessProbe": {"httpGet": {"path": "/health/live", "port": "http"}},
@@ -344,6 +344,18 @@ SERVICE = {
     "metadata": {"name": "library"},
     "spec": {"selector": _LABELS, "ports": [{"port": 80, "targetPort": "http"}]},
 }
+COMPOSE = """x-service: &service
+  image: library:development
+  environment: {DATABASE_URL: "postgresql://library@database/library"}
+
+services:
+  database:
+    image: postgres:17
+    environment: {POSTGRES_USER: library}
+  api:
+    <<: *service
+    ports: ["127.0.0.1:8000:8000"]
+"""
 WORKFLOW = """name: CI
 on: [push]
 jobs:
@@ -433,10 +445,14 @@ def project() -> dict[str, Content]:
         },
         "deployment": {
             "Dockerfile": DOCKERFILE,
+            "compose.yaml": COMPOSE,
             "deploy/base/deployment.yaml": _yaml(DEPLOYMENT),
             "deploy/base/service.yaml": _yaml(SERVICE),
             "deploy/base/kustomization.yaml": "resources:\n  - deployment.yaml\n  - service.yaml\n",
-            "deploy/overlays/production/kustomization.yaml": "resources:\n  - ../../base\n",
+            "deploy/overlays/production/kustomization.yaml": (
+                "resources:\n  - ../../base\nimages:\n  - name: library\n    newTag: 1.0.0\n"
+                "configMapGenerator:\n  - name: library\n    literals:\n      - ENVIRONMENT=production\n"
+            ),
         },
         "pipeline": {".github/workflows/ci.yml": WORKFLOW},
         "release-plan": {

@@ -42,6 +42,7 @@ API, EVENTS, APP = "specs/openapi.yaml", "specs/asyncapi.yaml", "src/library/app
 MODEL, PLAN = ".factory/domain-model.json", ".factory/backlog.json"
 MIGRATION, SERVICE = "migrations/versions/0001_tables.py", "deploy/base/service.yaml"
 WORKLOAD, CI = "deploy/base/deployment.yaml", ".github/workflows/ci.yml"
+PRODUCTION = "deploy/overlays/production/kustomization.yaml"
 # (rule, kind, file, text in it, what it becomes, words of the finding)
 BROKEN = [
     ("files-parse", "api-specification", API, "info:", "info: : :", "does not parse"),
@@ -96,7 +97,7 @@ BROKEN = [
         "matchLabels: {}",
         "own pods",
     ),
-    ("manifests-are-complete", "deployment", WORKLOAD, "        image: library:1.0.0\n", "", "no image"),
+    ("manifests-are-complete", "deployment", WORKLOAD, "        image: library\n", "", "no image"),
     (
         "kustomizations-lead-to-files",
         "deployment",
@@ -176,6 +177,27 @@ BROKEN = [
     ("probes-exist", "deployment", WORKLOAD, "/health/live", "/healthz", "does not answer"),
     ("probes-exist", "deployment", WORKLOAD, "port: http", "port: web", "asks port web"),
     ("variables-are-settings", "deployment", WORKLOAD, "DATABASE_URL", "DB_URL", "DB_URL"),
+    ("variables-are-settings", "deployment", PRODUCTION, "ENVIRONMENT=", "ENV=", "ENV is set"),
+    ("variables-are-settings", "deployment", "compose.yaml", "{DATABASE_URL", "{DB_URL", "DB_URL"),
+    ("ports-agree", "deployment", "compose.yaml", "8000:8000", "8000:80", "nobody listens"),
+    ("images-have-versions", "deployment", PRODUCTION, "newTag: 1.0.0", "newName: other", "a version"),
+    (
+        "images-have-versions",
+        "deployment",
+        PRODUCTION,
+        "name: library\n    newTag",
+        "name: lib\n    newTag",
+        "no container",
+    ),
+    ("entry-points-exist", "deployment", "Dockerfile", "library.app:create_app", "library.app:make_app", "make_app"),
+    (
+        "entry-points-exist",
+        "deployment",
+        WORKLOAD,
+        "name: library\n        image",
+        "command: [python, -m, library.cli]\n        image",
+        "library.cli",
+    ),
     ("pipeline-calls-targets-that-exist", "pipeline", CI, "make lint", "make polish", "polish"),
     ("release-plan-names-every-epic", "release-plan", "docs/release-plan.md", "Lending", "Selling", "Lending books"),
     ("project-tests-pass", "test-report", "test-report.json", '"outcome":"passed"', '"outcome":"failed"', "test_book"),

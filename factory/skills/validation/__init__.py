@@ -8,6 +8,7 @@ from factory.skills.validation import (
     compliance,
     deployables,
     semantic_code,
+    semantic_deployment,
     semantic_design,
     semantic_release,
     specifications,
@@ -22,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     *deployables.RULES,
     *semantic_design.RULES,
     *semantic_code.RULES,
+    *semantic_deployment.RULES,
     *semantic_release.RULES,
     *compliance.RULES,
 )

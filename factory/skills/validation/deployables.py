@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from factory.skills.validation.rules import LOADER, STRUCTURAL, Problem, Rule, Subject
+from factory.skills.validation.rules import LOADER, STRUCTURAL, Problem, Rule, Subject, read_mapping
 
+COMPOSE_PATH = "compose.yaml"
 _INSTRUCTIONS = frozenset(
     {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "ONBUILD", "RUN"}
     | {"SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
@@ -67,6 +68,13 @@ def containers(document: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def compose_services(subject: Subject) -> list[dict[str, Any]]:
+    """Return the services of the compose file that run the project's own image."""
+    document = read_mapping(subject.files_of("deployment").get(COMPOSE_PATH)) or {}
+    services = [entry for entry in (document.get("services") or {}).values() if isinstance(entry, dict)]
+    return [entry for entry in services if "postgres" not in str(entry.get("image"))]
+
+
 def dockerfile_parses(subject: Subject) -> Iterator[Problem]:
     """The Dockerfile has known instructions, starts from an image with a version, and does not run as root."""
     text = subject.content.files.get("Dockerfile")
@@ -82,7 +90,7 @@ def dockerfile_parses(subject: Subject) -> Iterator[Problem]:
     for step in found:
         if step.word == "FROM":
             image = next(part for part in step.rest.split() if not part.startswith("--"))
-            if image.lower() not in stages and image != "scratch" and not _has_version(image):
+            if image.lower() not in stages and image != "scratch" and not has_version(image):
                 yield Problem(f"the image {image} has no version.", "Dockerfile")
         if step.word in ("CMD", "ENTRYPOINT") and step.rest.startswith("["):
             yield from _exec_form(step)
@@ -197,7 +205,8 @@ def _exec_form(step: Instruction) -> Iterator[Problem]:
         yield Problem(f"{step.word} {step.rest} is no JSON list of strings.", "Dockerfile")
 
 
-def _has_version(image: str) -> bool:
+def has_version(image: str) -> bool:
+    """Tell whether an image is named with a tag other than `latest`, a digest, or a variable."""
     if image.startswith("$"):
         return True
     tag = image.rpartition("/")[2].partition(":")[2]
