@@ -32,6 +32,14 @@ class Settings(BaseSettings):
         lease: How long a supervisor may be silent before others take over its deliveries.
         event_retention: How long events and delivery records are kept; also the duplicate detection window.
         retry_policies: A YAML file whose entries override the shipped retry policies.
+        artifact_url: An fsspec URL that artifacts' bytes are stored under; a folder of the data directory by default.
+        blueprint_dir: A folder of blueprint files, beside the shipped ones.
+        plugins: Modules that define further agents and skills, as a JSON list.
+        pool_max_size: Most actors of one pool.
+        pool_idle_seconds: An actor that has been idle for so long is ended, down to its pool's minimum.
+        poll_seconds: How often a supervisor looks for work that no notification told of.
+        commit_group: Most outcomes committed in one transaction.
+        ray_cpus: Cores that a local Ray may use; all of the machine by default.
         sandbox: How generated code is confined; `limits` means resource limits alone.
         sandbox_memory_mib: Most memory of one confined command, and of each process in it.
         sandbox_cpu_seconds: Most processor time of each confined process.
@@ -58,6 +66,15 @@ class Settings(BaseSettings):
     event_retention: timedelta = timedelta(days=90)
     retry_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
 
+    artifact_url: str | None = None
+    blueprint_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
+    plugins: tuple[str, ...] = ()
+    pool_max_size: int = Field(default=8, ge=1)
+    pool_idle_seconds: float = Field(default=60, gt=0)
+    poll_seconds: float = Field(default=1, gt=0)
+    commit_group: int = Field(default=200, ge=1)
+    ray_cpus: int | None = Field(default=None, ge=1)
+
     sandbox: Literal["bubblewrap", "limits"] = "bubblewrap"
     sandbox_memory_mib: int = Field(default=2048, ge=64)
     sandbox_cpu_seconds: int = Field(default=300, ge=1)
@@ -68,3 +85,18 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None
     trace_file: Annotated[Path, AfterValidator(_absolute)] | None = None
+
+    @property
+    def blob_url(self) -> str:
+        """Where artifacts' bytes are stored."""
+        return self.artifact_url or (self.data_dir / "blobs").as_uri()
+
+    @property
+    def repositories_dir(self) -> Path:
+        """Where the projects' bare Git repositories are kept."""
+        return self.data_dir / "repositories"
+
+    @property
+    def run_dir(self) -> Path:
+        """Where running processes leave their locks and addresses."""
+        return self.data_dir / "run"

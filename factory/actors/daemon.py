@@ -1,75 +1,101 @@
-"""A running factory: the process behind `factory up`. Ends on SIGTERM or SIGINT, with everything it started."""
+"""The process that hosts a supervisor: behind `factory up`, and behind each `factory build` that finds none.
 
+A process of its own, because Ray writes to the standard output of the process that starts it. Ends on SIGTERM or
+SIGINT, and when asked to (`--attached`) as soon as its standard input closes, which happens however its parent dies.
+"""
+
+import argparse
 import asyncio
 import json
 import os
 import signal
+import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import factory
 from factory.actors.host import Host
-from factory.client import Factory
 from factory.observability.logs import configure_logging
 from factory.settings import Settings
+from factory.storage.database import Database
 
 STATE = "factory.json"
+POOLS = "pools.json"
+_HEALTH_SECONDS = 2
 
 
-def state_file(settings: Settings) -> Path:
-    """Where a running factory says that it runs, and where."""
-    return settings.run_dir / STATE
-
-
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, agents: Sequence[str] | None, *, attached: bool) -> None:
     """Run the factory until told to stop.
 
     The state file appears once everything is healthy and goes when it ends; a file whose process is gone
-    tells of a factory that was killed.
+    tells of a factory that was killed. An attached factory writes none: it serves its parent alone.
     """
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    path = state_file(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    async with await Factory.open(settings) as opened:
-        host = await asyncio.to_thread(Host.start, settings, dashboard=True)
-        state = {
-            "pid": os.getpid(),
-            "gateway": None,
-            "dashboard": host.dashboard,
-            "database": opened.database.dsn,
-            "version": factory.__version__,
-        }
-        unfinished = path.with_suffix(".new")
-        unfinished.write_text(json.dumps(state) + "\n")
-        unfinished.chmod(0o600)
-        unfinished.replace(path)
+        loop.add_signal_handler(number, stop.set)
+    if attached:
+        threading.Thread(target=_await_parent, args=(loop, stop), daemon=True).start()
+    async with await Database.open(settings) as database:
+        host = await asyncio.to_thread(Host.start, settings, agents, dashboard=not attached)
         try:
-            while not stop.is_set():
-                await _health(host, path.with_name("pools.json"))
-                try:
-                    await asyncio.wait_for(stop.wait(), 2)
-                except TimeoutError:
-                    continue
+            if attached:
+                host.warm(agents or ())
+                await stop.wait()
+            else:
+                await _publish_state(settings.run_dir, host, database.dsn, stop)
         finally:
-            path.unlink(missing_ok=True)
+            if not attached:
+                (settings.run_dir / STATE).unlink(missing_ok=True)
             await asyncio.to_thread(host.stop)
 
 
-async def _health(host: Host, path: Path) -> None:
-    """Note the pools' sizes for `factory status`, which starts no Ray of its own."""
-    sizes = await asyncio.to_thread(host.sizes)
+async def _publish_state(run_dir: Path, host: Host, dsn: str, stop: asyncio.Event) -> None:
+    """Say that the factory runs and keep the pools' sizes up to date, until told to stop.
+
+    `factory status` reads both files, so that it needs no Ray of its own.
+    """
+    state = {
+        "pid": os.getpid(),
+        "gateway": None,
+        "dashboard": host.dashboard,
+        "database": dsn,
+        "version": factory.__version__,
+    }
+    while not stop.is_set():
+        sizes = await asyncio.to_thread(host.sizes)
+        _write(run_dir / POOLS, [{"agent": size.agent, "size": size.size, "busy": size.busy} for size in sizes])
+        if state:
+            _write(run_dir / STATE, state)
+            state = {}
+        try:
+            await asyncio.wait_for(stop.wait(), _HEALTH_SECONDS)
+        except TimeoutError:
+            continue
+
+
+def _write(path: Path, document: object) -> None:
     unfinished = path.with_suffix(".new")
-    document = [{"agent": size.agent, "size": size.size, "busy": size.busy} for size in sizes]
     unfinished.write_text(json.dumps(document) + "\n")
+    unfinished.chmod(0o600)
     unfinished.replace(path)
+
+
+def _await_parent(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    sys.stdin.buffer.read()
+    loop.call_soon_threadsafe(stop.set)
 
 
 def main() -> None:
     """Run the factory with the settings of the environment."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--attached", action="store_true", help="end when standard input closes")
+    parser.add_argument("--agents", nargs="*", help="agents whose pools may grow here; all by default")
+    arguments = parser.parse_args()
     settings = Settings()
     configure_logging(settings, service="factory")
-    asyncio.run(serve(settings))
+    asyncio.run(serve(settings, arguments.agents, attached=arguments.attached))
 
 
 if __name__ == "__main__":

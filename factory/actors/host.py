@@ -62,6 +62,7 @@ class Host:
     def __init__(self, slot: Slot, supervisor: Any) -> None:  # noqa: ANN401 - actor handles are untyped
         self._slot = slot
         self._supervisor = supervisor
+        self._warming: Any = None
 
     @classmethod
     def start(cls, settings: Settings, agents: Sequence[str] | None = None, *, dashboard: bool = False) -> Self:
@@ -98,7 +99,7 @@ class Host:
 
     def warm(self, agents: Sequence[str]) -> None:
         """Let the supervisor start one actor of each of these pools."""
-        self._supervisor.warm.remote(list(agents))
+        self._warming = self._supervisor.warm.remote(list(agents))
 
     def sizes(self) -> list[PoolSize]:
         """Return what the pools look like now."""

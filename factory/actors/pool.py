@@ -1,6 +1,7 @@
 """A pool: the actors of one agent, as many as its backlog asks for."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -23,6 +24,11 @@ class WorkerLostError(FactoryError):
     def __init__(self, message: str, category: ErrorCategory) -> None:
         super().__init__(message)
         self.category = category
+
+    @property
+    def retryable(self) -> bool:
+        """Whether another actor may do better; not where the agent's own code is at fault."""
+        return self.category is not ErrorCategory.DEFECT
 
 
 @dataclass(eq=False)
@@ -73,10 +79,12 @@ class Pool:
         wanted = busy + math.ceil(backlog / self.spec.batch)
         return max(self.spec.min_size, min(self._limit, wanted))
 
-    def warm(self) -> None:
-        """Start a first actor ahead of need; does nothing where there is one."""
+    async def warm(self) -> None:
+        """Start a first actor ahead of need and return when it is up; does nothing where there is one."""
         if not self._members:
-            self._start()
+            member = self._start()
+            with contextlib.suppress(RayActorError):
+                await member.handle.ready.remote()
 
     async def run(self, tasks: Sequence[Task], timeout_seconds: float) -> tuple[str, list[Outcome]]:
         """Run a batch on an idle actor, starting one if there is none, and return its name and outcomes.
@@ -96,10 +104,15 @@ class Pool:
             ) from None
         except RayActorError as error:
             self._discard(member)
-            raise WorkerLostError(f"{member.name} died: {error}", ErrorCategory.WORKER_LOST) from error
+            if error.actor_init_failed:
+                raise WorkerLostError(
+                    f"{member.name} cannot start: {_last_line(error)}", ErrorCategory.DEFECT
+                ) from error
+            raise WorkerLostError(f"{member.name} died while it worked.", ErrorCategory.WORKER_LOST) from error
         except RayTaskError as error:
             self._discard(member)
-            raise WorkerLostError(f"{member.name} failed outside any task: {error}", ErrorCategory.DEFECT) from error
+            reason = f"{member.name} failed outside any task: {_last_line(error)}"
+            raise WorkerLostError(reason, ErrorCategory.DEFECT) from error
         except asyncio.CancelledError:
             self._discard(member)
             raise
@@ -143,3 +156,8 @@ class Pool:
         if member in self._members:
             self._members.remove(member)
         ray.kill(member.handle, no_restart=True)
+
+
+def _last_line(error: Exception) -> str:
+    """Return what an exception of another process says in the end, without its stack."""
+    return str(error).strip().rsplit("\n", 1)[-1].strip()

@@ -84,11 +84,11 @@ class Supervisor:
         finally:
             await self._shut_down()
 
-    def warm(self, agents: Sequence[str]) -> None:
-        """Start one actor of each of these pools ahead of need."""
+    async def warm(self, agents: Sequence[str]) -> None:
+        """Start one actor of each of these pools ahead of need, one after another, so that the first is up soonest."""
         for agent in agents:
             if agent in self._pools:
-                self._pools[agent].warm()
+                await self._pools[agent].warm()
 
     def sizes(self) -> list[PoolSize]:
         """Return what the pools look like now."""
@@ -218,7 +218,10 @@ class Supervisor:
         except WorkerLostError as error:
             _log.warning("worker_lost", agent=pool.spec.name, category=error.category, reason=error.message)
             lost = TaskError(
-                message=error.message, category=error.category, retryable=True, error_type=type(error).__name__
+                message=error.message,
+                category=error.category,
+                retryable=error.retryable,
+                error_type=type(error).__name__,
             )
             worker = pool.spec.name
             outcomes = [Outcome(task_id=job.task.id, agent=pool.spec.name, error=lost) for job in jobs]
@@ -293,7 +296,7 @@ class SupervisorActor:
 
     async def warm(self, agents: Sequence[str]) -> None:
         """Start one actor of each of these pools ahead of need."""
-        self._supervisor.warm(agents)
+        await self._supervisor.warm(agents)
 
     async def sizes(self) -> list[PoolSize]:
         """Return what the pools look like now; raises what ended the supervisor, if anything did."""

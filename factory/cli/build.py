@@ -11,7 +11,7 @@ from factory.domain.errors import BadInputError
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from factory.actors.host import Host
+    from factory.cli.lifecycle import HostProcess
     from factory.cli.live import LiveView
     from factory.cli.summary import Summary
     from factory.client import BuildRequest, Factory
@@ -65,14 +65,16 @@ def read_request(vision: Path, blueprint: str | None, out: Path | None, settings
     from factory.artifacts.checkout import check_out_dir  # noqa: PLC0415 - `factory --help` must answer at once
     from factory.client import BuildRequest  # noqa: PLC0415
     from factory.control.blueprints import find_blueprint  # noqa: PLC0415
-    from factory.skills.native.vision_document import check_vision  # noqa: PLC0415
+    from factory.skills.native.vision_document import parse_vision  # noqa: PLC0415
+    from factory.skills.native.vision_document.source import read_source  # noqa: PLC0415
 
     text = _read(vision)
-    checked = check_vision(text, name_hint=vision.stem)
-    chosen = find_blueprint(blueprint or checked.blueprint or "api-service", settings.blueprint_dir)
-    folder = (out or Path("out") / checked.slug).absolute()
-    check_out_dir(folder)
-    return BuildRequest(name=checked.name, slug=checked.slug, vision=text, blueprint=chosen.name, out_dir=folder)
+    chosen = find_blueprint(blueprint or read_source(text).blueprint or "api-service", settings.blueprint_dir)
+    understood = parse_vision(text, vision.stem)
+    slug = understood.draft.slug
+    folder = (out or Path("out") / slug).absolute()
+    check_out_dir(folder, slug=slug)
+    return BuildRequest(name=understood.title, slug=slug, vision=text, blueprint=chosen.name, out_dir=folder)
 
 
 def _read(path: Path) -> str:
@@ -101,7 +103,7 @@ def _run(settings: "Settings", request: "BuildRequest", view: "LiveView", *, new
 
 
 async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView", *, new: bool) -> "Summary":
-    from factory.cli.lifecycle import running  # noqa: PLC0415 - `factory --help` must answer at once
+    from factory.cli.lifecycle import HostProcess, running  # noqa: PLC0415 - `factory --help` must answer at once
     from factory.cli.summary import summarise  # noqa: PLC0415
     from factory.client import Factory  # noqa: PLC0415
 
@@ -113,12 +115,12 @@ async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView"
         host = None
         if running(settings) is None and project.status != "released":
             view.note("starting Ray and the agents")
-            host = await _start_host(settings, agents)
+            host = HostProcess(settings, agents, attached=True)
         try:
-            progress = await _watch(factory, view, project.id)
+            progress = await _watch(factory, view, project.id, host)
         finally:
             if host is not None:
-                await asyncio.shield(asyncio.to_thread(host.stop))
+                await asyncio.to_thread(host.stop)
         repository = None
         if progress.project.status == "released":
             repository = await factory.deliver(progress.project, request.out_dir)
@@ -127,16 +129,10 @@ async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView"
         return summarise(progress, artifacts, repository=repository, seconds=view.seconds)
 
 
-async def _start_host(settings: "Settings", agents: tuple[str, ...]) -> "Host":
-    from factory.actors.host import Host  # noqa: PLC0415 - Ray takes a second to import
-
-    host = await asyncio.to_thread(Host.start, settings, agents)
-    host.warm(agents)
-    return host
-
-
-async def _watch(factory: "Factory", view: "LiveView", project_id: "UUID") -> "Progress":
+async def _watch(factory: "Factory", view: "LiveView", project_id: "UUID", host: "HostProcess | None") -> "Progress":
     with view:
         async for progress in factory.watch(project_id):
             view.update(progress)
+            if host is not None:
+                host.check()
         return progress

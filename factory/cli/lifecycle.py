@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,27 +98,67 @@ async def _pools(settings: "Settings") -> list[dict[str, Any]]:
     ]
 
 
+class HostProcess:
+    """A process that hosts a supervisor.
+
+    An attached one ends with this process, however that ends; the other keeps running.
+    """
+
+    def __init__(self, settings: "Settings", agents: Sequence[str] = (), *, attached: bool) -> None:
+        self._log = settings.data_dir / "logs" / "factory.out"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "factory.actors.daemon"]
+        if attached:
+            command += ["--attached", "--agents", *agents]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Make sure that the process lives.
+
+        Raises:
+            FactoryError: It ended; the message is the last thing it said.
+        """
+        if self._process.poll() is not None:
+            raise FactoryError(f"the factory ended unexpectedly: {_last_line(self._log)}", remedy=f"See {self._log}.")
+
+    def stop(self) -> None:
+        """Let an attached process finish the work under way, and wait for its end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def terminate(self) -> None:
+        """Tell the process to stop."""
+        self._process.terminate()
+
+
 def _start(settings: "Settings") -> dict[str, Any]:
-    log = settings.data_dir / "logs" / "factory.out"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "factory.actors.daemon"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = HostProcess(settings, attached=False)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         state = running(settings)
         if state is not None and state["pid"] == process.pid:
             return state
-        if process.poll() is not None:
-            raise FactoryError(f"the factory ended at start: {_last_line(log)}", remedy=f"See {log}.")
+        process.check()
         time.sleep(0.1)
     process.terminate()
-    raise FactoryError(f"the factory was not healthy after {_START_SECONDS} s.", remedy=f"See {log}.")
+    raise FactoryError(f"the factory was not healthy after {_START_SECONDS} s.", remedy="See `factory doctor`.")
 
 
 def _wait_gone(pid: int) -> None:

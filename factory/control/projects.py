@@ -167,7 +167,7 @@ def prefix_range(text: str, what: str) -> tuple[UUID, UUID]:
     digits = text.replace("-", "").lower()
     if not _SHORTEST_PREFIX <= len(digits) <= 32 or set(digits) - set("0123456789abcdef"):  # noqa: PLR2004 - a UUID has 32 digits
         raise BadInputError(
-            f"{text!r} is not the id of a {what}.", remedy="Give its UUID or at least six first digits.", field=what
+            f"{text!r} is not the id of any {what}.", remedy="Give its UUID or at least six first digits.", field=what
         )
     return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 

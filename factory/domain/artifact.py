@@ -115,6 +115,16 @@ KINDS: dict[str, KindSpec] = {
 }
 
 
+def register_kind(spec: KindSpec) -> None:
+    """Make a further kind known, for agents and skills that come as plugins. Registering it again does no harm.
+
+    Raises:
+        BadInputError: Another kind has that name.
+    """
+    if KINDS.setdefault(spec.name, spec) != spec:
+        raise BadInputError(f"there is another kind {spec.name!r} already.", remedy="Choose another name.", field="kind")
+
+
 class Content(BaseModel):
     """The files of one artifact: path relative to the repository → UTF-8 text."""
 

@@ -13,5 +13,5 @@ class ApiDesigner(Agent):
         title="API Designer",
         subcluster="architecture",
         produces=("api-specification",),
-        skills=("specify-api",),
+        skills=("native-api-specification",),
     )

@@ -13,5 +13,5 @@ class EventDrivenArchitect(Agent):
         title="Event-Driven Architect",
         subcluster="architecture",
         produces=("event-catalogue",),
-        skills=("catalogue-events",),
+        skills=("native-event-catalogue",),
     )

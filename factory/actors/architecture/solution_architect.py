@@ -17,7 +17,7 @@ class SolutionArchitect(Agent):
             "architecture",
         ),
         skills=(
-            "model-domain",
-            "design-architecture",
+            "native-domain-model",
+            "native-architecture",
         ),
     )

@@ -13,5 +13,5 @@ class DeploymentOrchestrator(Agent):
         title="Deployment Orchestrator",
         subcluster="deployment",
         produces=("pipeline",),
-        skills=("write-pipeline",),
+        skills=("native-pipeline",),
     )

@@ -13,5 +13,5 @@ class InfrastructureEngineer(Agent):
         title="Infrastructure Engineer",
         subcluster="deployment",
         produces=("deployment",),
-        skills=("write-manifests",),
+        skills=("native-deployment",),
     )

@@ -13,5 +13,5 @@ class ReleaseManager(Agent):
         title="Release Manager",
         subcluster="deployment",
         produces=("release-plan",),
-        skills=("plan-release",),
+        skills=("native-release-plan",),
     )

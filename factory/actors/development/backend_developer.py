@@ -13,5 +13,5 @@ class BackendDeveloper(Agent):
         title="Backend Developer",
         subcluster="development",
         produces=("backend",),
-        skills=("develop-backend",),
+        skills=("native-backend",),
     )

@@ -13,5 +13,5 @@ class ProductManager(Agent):
         title="Product Manager",
         subcluster="vision",
         produces=("product-requirements",),
-        skills=("write-requirements",),
+        skills=("native-product-requirements",),
     )

@@ -13,5 +13,5 @@ class ProductOwner(Agent):
         title="Product Owner",
         subcluster="vision",
         produces=("backlog",),
-        skills=("write-backlog",),
+        skills=("native-backlog",),
     )

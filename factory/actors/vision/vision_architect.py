@@ -13,5 +13,5 @@ class VisionArchitect(Agent):
         title="Vision Architect",
         subcluster="vision",
         produces=("vision-document",),
-        skills=("understand-vision",),
+        skills=("native-vision-document",),
     )
