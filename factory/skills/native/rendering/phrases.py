@@ -144,7 +144,7 @@ class Phrases:
             return self.act(operation)
         return self.act(operation).replace(self.a(operation.entity), f"the {noun}", 1)
 
-    def acts_together(self, operations: Iterable[Operation], thing: str | None = None) -> str:
+    def acts_together(self, operations: Iterable[Operation], thing: str | None = None, conjunction: str = "or") -> str:
         """Return several operations of one entity as one phrase: `book, complete or reschedule an appointment`.
 
         `thing` is what to call the record where it was named before, such as `it`.
@@ -159,8 +159,8 @@ class Phrases:
                 simple.append(verb)
             else:
                 phrases.append(f"{verb} {named}".replace(self.a(entity), thing or self.a(entity), 1))
-        joined = [f"{listing(simple, 'or')} {thing or self.a(entity)}"] if simple else []
-        return listing([*joined, *phrases], "or")
+        joined = [f"{listing(simple, conjunction)} {thing or self.a(entity)}"] if simple else []
+        return listing([*joined, *phrases], conjunction)
 
     def _verb_and_object(self, operation: Operation) -> tuple[str, str]:
         verb = words(operation.verb)
