@@ -11,6 +11,7 @@ always there; an optional value that is absent is null.
 
 from factory.domain.product import DomainEvent, DomainModel, RelationKind, snake
 from factory.skills.native.service_design.naming import relation_key
+from factory.skills.native.service_design.ordering import relaxed_references
 from factory.skills.native.service_design.shapes import Schema, enum_values, field_schema, nullable
 
 
@@ -32,6 +33,7 @@ def payload_schema(model: DomainModel, event: DomainEvent) -> Schema:
         field = fields[name]
         schema = field_schema(model, event.entity, field, lambda enum: enum_values(model, enum))
         properties[name] = schema if field.required else nullable(schema)
+    relaxed = relaxed_references(model)
     relations = {relation.name: relation for relation in model.relations_of(event.entity)}
     for name in event.relations:
         relation = relations[name]
@@ -42,7 +44,8 @@ def payload_schema(model: DomainModel, event: DomainEvent) -> Schema:
         if relation.kind is RelationKind.MANY_TO_MANY:
             properties[key] = {"type": "array", "items": one}
         else:
-            properties[key] = one if relation.required else nullable(one)
+            needed = relation.required and (event.entity, name) not in relaxed
+            properties[key] = one if needed else nullable(one)
     return {
         "type": "object",
         "additionalProperties": False,
