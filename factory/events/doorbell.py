@@ -9,10 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-import asyncpg
-
 from factory.domain.errors import FactoryError
-from factory.storage.database import Database
+from factory.storage.database import CLIENT_ERRORS, Database
 
 CHANNEL = "factory_events"
 _COLLECT_SECONDS = 0.004
@@ -37,7 +35,7 @@ class Ringer:
             await asyncio.sleep(_COLLECT_SECONDS)
         finally:
             self._pending = False
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, FactoryError):
+        with suppress(*CLIENT_ERRORS, FactoryError):
             async with self._database.transaction() as connection:
                 await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
 
@@ -64,7 +62,7 @@ class Doorbell:
 
     async def _listen(self) -> None:
         while True:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, FactoryError):
+            with suppress(*CLIENT_ERRORS, FactoryError):
                 await self._listen_once()
             await asyncio.sleep(_RECONNECT_SECONDS)
 

@@ -1,5 +1,6 @@
 """Owners: the epochs that hold deliveries, their heartbeat and their end."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -24,8 +25,9 @@ SELECT epoch FROM delivery_owner WHERE name = $1 AND epoch <> $2 AND ended_at IS
 
 _END = "UPDATE delivery_owner SET ended_at = clock_timestamp() WHERE epoch = ANY ($1) AND ended_at IS NULL"
 
-# delivery_taken. What a transaction of the lost owner still holds is left to the next sweep. A supervisor's death
-# says nothing against the work it held, so the attempt is given back and only the loss is counted.
+# delivery_taken. Rows that a transaction has locked are passed over: the lost owner may be about to finish them, and
+# a claim locks for a moment what another has just taken. A supervisor's death says nothing against the work it held,
+# so the attempt is given back and only the loss is counted.
 _TAKE_BACK = """
 WITH orphan AS (
     SELECT id FROM delivery WHERE owner = ANY ($1) ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -41,6 +43,13 @@ WITH orphan AS (
 SELECT count(*) FROM released
 """
 
+_ENDED_HOLDERS = """
+SELECT epoch FROM delivery_owner o
+WHERE name = $1 AND ended_at IS NOT NULL AND EXISTS (SELECT FROM delivery WHERE owner = o.epoch)
+"""
+
+_ROUNDS = 20
+_PAUSE_SECONDS = 0.01
 _EVERYTHING = 2_000_000_000
 _NOBODY = UUID(int=0)
 
@@ -53,6 +62,7 @@ async def register(database: Database, owner: Owner, lease: timedelta) -> None:
         await connection.execute(_BEGIN, owner.epoch, owner.name, lease)
 
     await database.run(work)
+    await _take_back_the_rest(database, owner.name, losses=1)
 
 
 async def renew(database: Database, owner: Owner, lease: timedelta) -> bool:
@@ -67,12 +77,13 @@ async def retire(database: Database, owner: Owner) -> int:
         await connection.execute(_END, [owner.epoch])
         return await take_back(connection, [owner.epoch], losses=0)
 
-    return await database.run(work)
+    return await database.run(work) + await _take_back_the_rest(database, owner.name, losses=0)
 
 
 async def abandon(database: Database, name: str) -> int:
     """End every live epoch of a name; see `EventBus.abandon`."""
-    return await database.run(lambda connection: _end_by_name(connection, name, _NOBODY))
+    released = await database.run(lambda connection: _end_by_name(connection, name, _NOBODY))
+    return released + await _take_back_the_rest(database, name, losses=1)
 
 
 async def end(connection: Connection, epochs: Sequence[UUID]) -> None:
@@ -85,6 +96,19 @@ async def take_back(
 ) -> int:
     """Release what ended epochs hold; return the number released."""
     released: int = await connection.fetchval(_TAKE_BACK, epochs, limit, losses)
+    return released
+
+
+async def _take_back_the_rest(database: Database, name: str, *, losses: int) -> int:
+    """Release what was passed over because it was locked; what stays locked is left to the sweep."""
+    released = 0
+    for _ in range(_ROUNDS):
+        async with database.transaction() as connection:
+            epochs = [row["epoch"] for row in await connection.fetch(_ENDED_HOLDERS, name)]
+            if not epochs:
+                break
+            released += await take_back(connection, epochs, losses=losses)
+        await asyncio.sleep(_PAUSE_SECONDS)
     return released
 
 

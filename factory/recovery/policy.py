@@ -88,7 +88,8 @@ class Policies(BaseModel):
         if path is None:
             return cls.model_validate(shipped)
         try:
-            own = yaml.safe_load(path.read_text("utf-8")) or {}
+            own = yaml.safe_load(path.read_text("utf-8"))
+            own = {} if own is None else own
             return cls.model_validate(
                 {
                     **own,

@@ -28,8 +28,12 @@ _LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    # What asyncpg raises when a connection dies between two of its own steps.
+    asyncpg.InternalClientError,
     ConnectionError,
 )
+# Everything that asyncpg raises.
+CLIENT_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -40,7 +44,8 @@ class CommitUnknownError(RetryableError):
 def is_connection_lost(error: BaseException) -> bool:
     """Tell whether an error means that the server or the connection to it has gone away."""
     if isinstance(error, asyncpg.InterfaceError):
-        return "closed" in str(error) or "terminated" in str(error)
+        # The pool takes a dead connection back from whoever still uses it.
+        return any(word in str(error) for word in ("closed", "terminated", "released back to the pool"))
     return isinstance(error, (*_LOST, CommitUnknownError, DatabaseUnavailableError))
 
 
@@ -99,7 +104,7 @@ class Database:
             pool, self._pool = self._pool, None
             try:
                 await asyncio.wait_for(pool.close(), timeout=10)
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except CLIENT_ERRORS:
                 pool.terminate()
         if self._server is not None:
             await asyncio.to_thread(self._server.detach)
@@ -124,8 +129,11 @@ class Database:
         try:
             try:
                 yield connection
-            except BaseException:
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except BaseException as error:
+                if is_connection_lost(error):
+                    with suppress(asyncpg.InterfaceError):
+                        connection.terminate()
+                with suppress(*CLIENT_ERRORS):
                     await transaction.rollback()
                 raise
             await _commit(transaction)
@@ -133,7 +141,7 @@ class Database:
                 hook()
         finally:
             self._after_commit.pop(id(connection), None)
-            with suppress(asyncpg.InterfaceError, OSError):
+            with suppress(*CLIENT_ERRORS):
                 await pool.release(connection)
 
     def after_commit(self, connection: Connection, hook: Callable[[], None]) -> None:
@@ -212,7 +220,8 @@ class Database:
         try:
             await transaction.start()
         except BaseException:
-            with suppress(asyncpg.InterfaceError, OSError):
+            with suppress(*CLIENT_ERRORS):
+                connection.terminate()
                 await pool.release(connection)
             raise
         return connection, transaction
@@ -224,7 +233,7 @@ class Database:
         while True:
             try:
                 return await attempt()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DatabaseUnavailableError) as error:
+            except (*CLIENT_ERRORS, DatabaseUnavailableError) as error:
                 if not _may_come_back(error):
                     raise
                 if self._pool is None and isinstance(error, DatabaseUnavailableError):
@@ -245,7 +254,7 @@ class Database:
 async def _commit(transaction: Transaction) -> None:
     try:
         await transaction.commit()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except CLIENT_ERRORS as error:
         if not is_connection_lost(error):
             raise
         raise CommitUnknownError(
