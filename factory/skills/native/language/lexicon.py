@@ -13,26 +13,32 @@ def _phrases(text: str) -> frozenset[str]:
 
 # Nouns that name no thing a product keeps: the product itself, its surface, and abstractions.
 VAGUE_NOUNS = _words(
-    """system app application-ui application-programming software platform tool solution product-vision website site web webapp portal
-    information data list way page time interface ui ux screen button form-field menu dropdown link dashboard view tab
-    popup dialog layout design color colour icon font widget navigation homepage landing-page browser device phone-app mobile
-    thing things stuff item-of kind sort type-of lot number amount-of bit case-of example idea purpose reason result results
-    use usage need needs goal problem issue-of fact sense order-to work life day days week weeks month months year
+    """system app application-ui application-programming software platform   solution product-vision website site web webapp portal
+    information data list way page time interface ui ux screen button form-field menu dropdown   dashboard   tab
+    popup dialog layout   color colour icon font widget navigation homepage landing-page browser device phone-app mobile
+    thing things stuff item-of kind sort type-of lot number amount-of bit case-of example idea purpose reason    
+    use usage need needs     issue-of fact sense order-to work life day days week weeks month months year
     years hour hours minute minutes second seconds moment morning evening afternoon night today tomorrow yesterday
-    user-experience experience-level functionality feature features option options choice choices ability access control overview summary
+    user-experience experience-level functionality             ability access control overview summary
     detail details change-log history-view status state info details insight insights everything anything something
     nothing someone anyone everyone others other one ones people-in-general others self hand place-of front back top bottom
-    step steps process workflow procedure rule-set set group-of range variety part parts piece pieces rest half
+            procedure rule-set   group-of range variety         rest half
     advance mind touch care trust mistake mistakes trouble confusion confidence clarity efficiency performance quality
     help-text support-for feedback-loop world internet cloud server database backend frontend api service-layer code json csv
     pdf excel spreadsheet spreadsheets paperwork paper email-client sms phone-call phone-calls call-centre pen
     click clicks keyboard mouse input output format formats version-of mode login logout password-reset sign-on account-creation
-    question-of end start beginning middle date-range future past present basis context background situation situations term
-    terms sake term-of total-of glance track head line-of side effort money-of cost-of size-of shape-of level-of same name
-    reports-of advantage benefit benefits value values success chance chances opportunity opportunities requirement requirements
-    scope vision mission statement-of glossary entity entities field fields attribute attributes column columns row rows
-    record-keeping thing's business organisation-wide moment's notice conflict conflicts overlap mess chaos race habit
+    question-of end start beginning middle date-range future past present basis context   situation situations term
+    terms sake term-of total-of glance     line-of side effort money-of cost-of size-of shape-of level-of same name
+    reports-of advantage     value values success chance chances opportunity opportunities    
+    scope vision mission statement-of glossary   entities field fields attribute attributes column columns row rows
+    record-keeping thing's   organisation-wide moment's notice conflict conflicts overlap mess chaos race habit
     person people human humans user users customer-base team-wide staff-wide world-wide ease speed hurry hassle"""
+)
+
+# Nouns that are as vague, unless somebody makes, changes or removes one ("report a problem", "order a part").
+SOFT_NOUNS = _words(
+    """tool group issue problem goal part piece process workflow step question requirement feature version benefit design form link
+    view title track option result choice set business background head record"""
 )
 
 # Nouns of a product's surface or plumbing: a story about them is about the interface, not about a thing kept.

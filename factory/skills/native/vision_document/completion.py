@@ -4,7 +4,7 @@ from factory.domain.product import FieldType, OperationKind
 from factory.skills.native.language.lexicon import is_person
 from factory.skills.native.language.words import collection
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, OperationDraft, StoryDraft
-from factory.skills.native.vision_document.operations import handlers, main_actor
+from factory.skills.native.vision_document.operations import handlers, main_actor, open_reading
 
 _TITLED = frozenset("book article post task ticket job story event course lesson movie film song report document page project issue request idea proposal talk session".split())
 
@@ -12,6 +12,8 @@ _TITLED = frozenset("book article post task ticket job story event course lesson
 def connect_actors(draft: Draft) -> None:
     """Join each actor to the entity that is this person's record."""
     for actor in draft.actors.values():
+        if actor.entity is not None:
+            continue
         entity = draft.find(actor.words) or draft.find(actor.words.rsplit(" ", 1)[-1])
         if entity is not None and (entity.words.rsplit(" ", 1)[-1] == actor.words.rsplit(" ", 1)[-1]):
             actor.entity = entity.words
@@ -41,7 +43,7 @@ def _assume(draft: Draft, entity: EntityDraft, words: str, kind: FieldType, *, p
     if entity.add(made):
         draft.note(
             f"{entity.name}.{made.name}",
-            f"{entity.name} has a {words}.",
+            f"{entity.name} has {'an' if words[0] in 'aeiou' else 'a'} {words}.",
             f"The vision names no field of {entity.name}, and people must be able to tell one from another.",
             f'List its fields, for example "- {entity.name}: {words}, description?".',
         )
@@ -57,7 +59,11 @@ def settle_operations(draft: Draft) -> None:
         for actor in list(operation.own):
             if not _reaches(draft, operation.entity, draft.actors[actor].entity):
                 operation.own.discard(actor)
+    _forget_idle(draft)
     _spread_own(draft)
+    open_reading(draft)
+    for operation in draft.operations:
+        operation.own = {actor for actor in operation.own if _reaches(draft, operation.entity, draft.actors[actor].entity)}
     for lifecycle in draft.lifecycles.values():
         for step in lifecycle.transitions.values():
             operation_of = next((item for item in draft.operations if item.entity == lifecycle.entity and item.transition == step.name), None)
@@ -67,6 +73,15 @@ def settle_operations(draft: Draft) -> None:
                 draft.operations.append(operation_of)
             step.actors = list(operation_of.actors)
     _derive_stories(draft)
+
+
+def _forget_idle(draft: Draft) -> None:
+    """Drop people that prose mentions and that do nothing with any thing."""
+    busy = {words for operation in draft.operations for words in operation.actors} | {story.actor for story in draft.stories}
+    for words in list(draft.actors):
+        actor = draft.actors[words]
+        if words not in busy and actor.trace.rule in ("subject-of-action", "heading-role") and len(draft.actors) > 1:
+            del draft.actors[words]
 
 
 def _spread_own(draft: Draft) -> None:

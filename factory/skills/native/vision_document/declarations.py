@@ -223,9 +223,20 @@ def _looks_declared(name: str, body: str, children: list[tuple[int, Block]]) -> 
     noted = sum(bool(re.search(r"\(|\?$|\|", part)) for part in parts)
     if any(len(part.split()) > 6 and "(" not in part and not _RELATION.match(part) for part in parts):  # noqa: PLR2004
         return False
-    if is_person(singular(words[-1])) and any(verb_base(part.lower().split(" ")[0], KNOWN_VERBS) in KNOWN_VERBS and " " in part for part in parts):
+    if is_person(singular(words[-1])) and any(_reads_as_deed(part) for part in parts):
         return False
     return _plain_list(text) and (relations + noted > 0 or len(parts) > 1)
+
+
+def _reads_as_deed(part: str) -> bool:
+    """Tell whether a part says what somebody does ("books appointments") and names no field ("joined on")."""
+    words = part.lower().split(" ")
+    if len(words) < 2 or words[0].endswith(("ed", "ing")) or guess_type(part).confidence > _CERTAIN:  # noqa: PLR2004
+        return False
+    return verb_base(words[0], KNOWN_VERBS) in KNOWN_VERBS
+
+
+_CERTAIN = 0.8
 
 
 def _plain_list(text: str) -> bool:

@@ -27,7 +27,7 @@ _SELF = frozenset({"profile", "account", "detail", "personal detail", "informati
 
 def find_deeds(draft: Draft, statements: list[Statement]) -> None:
     """Collect every deed from stories, features, rules and prose."""
-    for statement in statements:
+    for statement in sorted(statements, key=lambda item: (item.story is None, item.section is Section.ACTORS)):
         if statement.section in SILENT or (statement.story is None and (is_as_is(statement.text) or is_excluded(statement.text))):
             continue
         for clause in statement.clauses:
@@ -55,6 +55,7 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
         entity, aspects, noun = target_of(draft, phrase, clause, actors)
         if entity is None:
             continue
+        entity, noun = _record_returned(draft, verb, entity, noun)
         yield Deed(
             verb=verb,
             entity=entity.words,
@@ -69,6 +70,23 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
             story=statement.story,
             source_noun=noun,
         )
+
+
+_RETURNS = frozenset(("return", "renew", "extend", "prolong", "give back", "bring back", "take back", "hand back", "check in"))
+
+
+def _record_returned(draft: Draft, verb: str, entity: EntityDraft, noun: str | None) -> tuple[EntityDraft, str | None]:
+    """Turn "return a book" into what happens to its loan, where books have loans and no such state of their own."""
+    if verb not in _RETURNS:
+        return entity, noun
+    status = entity.status()
+    if status is not None and leads_to(verb, [state_name(value) for value in status.values]) is not None:
+        return entity, noun
+    for words in ("loan", "rental", "lease", "borrowing", "lending", "checkout", "hire", "booking"):
+        record = draft.find(words)
+        if record is not None and record.words != entity.words and draft.link(record.words, entity.words) is not None:
+            return record, noun
+    return entity, noun
 
 
 def _end_of(clause: Clause) -> int:
@@ -168,6 +186,16 @@ def leads_to(verb: str, states: list[str], stated: str | None = None) -> str | N
 
 
 _SYNONYMS: dict[str, tuple[str, ...]] = {
+    "take back": ("returned", "available", "closed"),
+    "bring back": ("returned", "available", "closed"),
+    "give back": ("returned", "available"),
+    "hand in": ("submitted", "returned"),
+    "send in": ("submitted",),
+    "turn down": ("rejected", "declined", "refused"),
+    "let": ("let", "rented"),
+    "find": ("found",),
+    "lose": ("lost",),
+    "report": ("reported", "open", "new", "lost"),
     "complete": ("done", "finished", "completed", "complete", "closed"),
     "finish": ("done", "completed", "complete", "finished"),
     "close": ("closed", "done", "completed", "resolved"),
@@ -243,7 +271,6 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "schedule": ("scheduled", "planned", "booked"),
     "plan": ("planned", "scheduled"),
     "place": ("placed", "open", "new", "pending"),
-    "report": ("reported", "open", "new"),
     "request": ("requested", "pending", "open"),
     "raise": ("raised", "open", "new"),
     "order": ("ordered", "placed"),

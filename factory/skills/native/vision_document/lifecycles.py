@@ -201,7 +201,7 @@ def _step(made: LifecycleDraft, deed: Deed, target: str) -> TransitionDraft:
     verb = f"mark {target.replace('_', ' ')}" if deed.state is not None and base in ("mark", "set", "change", "move", "flag") else deed.verb
     name = snake_name(verb, "to")
     existing = made.transitions.get(name) or next(
-        (step for step in made.transitions.values() if step.target == target and step.name.startswith("mark_") != name.startswith("mark_") and set(step.actors) & set(deed.actors)),
+        (step for step in made.transitions.values() if step.target == target and deed.story is None and (set(step.actors) & set(deed.actors) or not deed.actors)),
         None,
     )
     if existing is not None:

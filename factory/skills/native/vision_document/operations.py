@@ -13,6 +13,7 @@ from factory.skills.native.language.lexicon import (
     UPDATE_VERBS,
 )
 from factory.skills.native.language.names import snake_name
+from factory.skills.native.language.words import plural
 from factory.skills.native.vision_document.deeds import leads_to
 from factory.skills.native.vision_document.draft import Deed, Draft, EntityDraft, OperationDraft, RelationDraft
 
@@ -121,7 +122,7 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
         if aspects:
             _put(draft, OperationKind.CHANGE, verb, entity.words, deed).fields = aspects
         return
-    if verb in READ_VERBS:
+    if verb in READ_VERBS and not (verb == "list" and not deed.plural):
         listed = deed.plural or verb in LIST_VERBS
         _put(draft, OperationKind.LIST if listed else OperationKind.READ, verb, entity.words, deed)
     elif verb in MANAGE_VERBS:
@@ -211,44 +212,62 @@ def main_actor(draft: Draft) -> str:
 def _complete(draft: Draft, entity: EntityDraft) -> None:
     """Add creation, reading and listing where nobody was said to do them, for the roles that handle the thing."""
     kinds = {operation.kind for operation in draft.operations if operation.entity == entity.words}
-    roles = handlers(draft, entity.words)
     silent = not kinds
-    keeper = main_actor(draft)
-    subject = entity.name
-    trace = entity.trace
+    keepers = _keepers(draft, entity)
     added: list[str] = []
     if OperationKind.CREATE not in kinds:
-        who = _keepers(draft, entity, roles, keeper)
-        draft.operations.append(OperationDraft(OperationKind.CREATE, "create", entity.words, trace, list(who), assumed=True))
+        _assume(draft, entity, OperationKind.CREATE, "create", keepers)
         added.append("create")
     for kind, verb in ((OperationKind.LIST, "list"), (OperationKind.READ, "view")):
         if kind not in kinds:
-            twin = next((item for item in draft.operations if item.entity == entity.words and item.kind in (OperationKind.LIST, OperationKind.READ) and item.kind is not kind), None)
-            made = OperationDraft(kind, verb, entity.words, trace, assumed=True)
-            everyone = handlers(draft, entity.words)
-            made.actors = list(everyone) or [keeper]
-            own = {actor for item in draft.operations if item.entity == entity.words for actor in item.own - item.foreign}
-            made.own = (set(twin.own) - twin.foreign if twin else set()) | own
-            draft.operations.append(made)
+            _assume(draft, entity, kind, verb, handlers(draft, entity.words) or keepers)
             added.append(verb)
     if silent:
-        draft.operations.append(OperationDraft(OperationKind.UPDATE, "update", entity.words, trace, [keeper], assumed=True))
+        _assume(draft, entity, OperationKind.UPDATE, "update", keepers)
         added.append("update")
-    if added:
-        who = draft.actors[_keepers(draft, entity, roles, keeper)[0]].label
-        example = f"{who}s can {added[0]} {entity.words}s"
-        reason = "The vision says nothing of who looks after it." if silent else "What is kept must be made and found before anything else can be done with it."
-        draft.note(subject, f"{' and '.join([', '.join(added[:-1]), added[-1]] if len(added) > 1 else added)} {entity.words}: by {', '.join(_labels(draft, entity))}.".capitalize(), reason, f'Say who does it, for example "{example}."')
+    if not added:
+        return
+    verbs = added[0] if len(added) == 1 else f"{', '.join(added[:-1])} and {added[-1]}"
+    who = draft.actors[keepers[0]].label.lower()
+    draft.note(
+        entity.name,
+        f"The operations {verbs} exist for {entity.words}." if len(added) > 1 else f"The operation {verbs} exists for {entity.words}.",
+        f"The vision says of nobody that they {' or '.join(added)} {plural(entity.words)}, and nothing can be done with a thing that cannot be made and found.",
+        f'Say who does it, for example "{plural(who).capitalize()} {added[0]} {plural(entity.words)}."',
+    )
 
 
-def _keepers(draft: Draft, entity: EntityDraft, roles: list[str], keeper: str) -> list[str]:
-    own = {actor for operation in draft.operations if operation.entity == entity.words for actor in operation.own - operation.foreign}
-    editing = [role for operation in draft.operations if operation.entity == entity.words and operation.kind in (OperationKind.UPDATE, OperationKind.DELETE, OperationKind.CHANGE, OperationKind.TRANSITION) for role in operation.actors if role not in own]
-    if editing:
-        return list(dict.fromkeys(editing))
-    return [keeper] if keeper in roles or not roles else [keeper]
+def _assume(draft: Draft, entity: EntityDraft, kind: OperationKind, verb: str, actors: list[str]) -> None:
+    made = OperationDraft(kind, verb, entity.words, entity.trace, list(actors), assumed=True)
+    if kind in (OperationKind.LIST, OperationKind.READ):
+        made.own = _owners(draft, entity) & set(actors)
+    draft.operations.append(made)
 
 
-def _labels(draft: Draft, entity: EntityDraft) -> list[str]:
-    roles = [role for operation in draft.operations if operation.entity == entity.words and operation.assumed for role in operation.actors]
-    return [draft.actors[role].label.lower() for role in dict.fromkeys(roles) if role in draft.actors] or ["everybody"]
+def _keepers(draft: Draft, entity: EntityDraft) -> list[str]:
+    """Return who looks after a thing: those who change all its records, else the main role, else its owners."""
+    own = _owners(draft, entity)
+    busy = (OperationKind.UPDATE, OperationKind.DELETE, OperationKind.CHANGE, OperationKind.TRANSITION)
+    editing = [role for operation in draft.operations if operation.entity == entity.words and operation.kind in busy for role in operation.actors if role not in own]
+    return list(dict.fromkeys(editing))[:1] or [main_actor(draft)]
+
+
+def _owners(draft: Draft, entity: EntityDraft) -> set[str]:
+    return {actor for operation in draft.operations if operation.entity == entity.words for actor in operation.own - operation.foreign}
+
+
+def open_reading(draft: Draft) -> None:
+    """Let every role that handles a thing find it, and find what it must point at."""
+    for entity in draft.entities.values():
+        own = _owners(draft, entity)
+        readers = handlers(draft, entity.words)
+        for relation in draft.relations:
+            makers = [role for operation in draft.operations if operation.entity == relation.source and operation.kind in (OperationKind.CREATE, OperationKind.CHANGE) for role in operation.actors]
+            if relation.target == entity.words and relation.kind is not RelationKind.MANY_TO_MANY and relation.required:
+                readers += [role for role in makers if draft.actors[role].entity != entity.words]
+        for operation in draft.operations:
+            if operation.entity != entity.words or operation.kind not in (OperationKind.LIST, OperationKind.READ):
+                continue
+            added = [role for role in dict.fromkeys(readers) if role not in operation.actors]
+            operation.actors.extend(added)
+            operation.own |= own & set(added)

@@ -6,7 +6,7 @@ from factory.domain.product import Condition, FieldType, Invariant, RelatedLimit
 from factory.skills.native.language.lexicon import FINAL_STATES
 from factory.skills.native.language.names import snake_name, unique
 from factory.skills.native.language.words import participle, plural, singular
-from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft
+from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft
 from factory.skills.native.vision_document.readings import Statement, is_as_is, is_excluded
 from factory.skills.native.vision_document.sections import Section
 
@@ -37,7 +37,7 @@ def find_policies(draft: Draft, statements: list[Statement]) -> None:
         if statement.story is not None or statement.section in (Section.PROBLEM, Section.GOALS, Section.QUALITIES, Section.OUT_OF_SCOPE) or is_as_is(statement.text) or is_excluded(statement.text):
             continue
         made = _double_booking(draft, statement) or _limit(draft, statement) or _comparison(draft, statement) or _unique(draft, statement)
-        if not made and not _in_lifecycle(draft, statement):
+        if not made and not _in_lifecycle(draft, statement) and not _freed(draft, statement):
             _stated(draft, statement)
     for entity in draft.entities.values():
         _implied_order(draft, entity)
@@ -157,13 +157,16 @@ def _double_booking(draft: Draft, statement: Statement) -> bool:
             continue
         links = [link for link in draft.relations_of(holder.words) if any(entity.words == link.target for entity in named) and (holder in named or link.required)]
         moments = [item for item in holder.fields.values() if item.type in (FieldType.DATETIME, FieldType.DATE, FieldType.TIME) and item.name.startswith(times)]
-        moments = moments or [item for item in holder.fields.values() if item.type in (FieldType.DATETIME, FieldType.DATE) and not item.name.startswith(("end", "issued", "created", "due", "until"))]
+        moments += [item for item in holder.fields.values() if item.name.endswith("_for") and item.type in (FieldType.DATETIME, FieldType.DATE)]
+        lifecycle = draft.lifecycles.get(holder.words)
+        ended = [state for state in lifecycle.states if state in FINAL_STATES] if lifecycle else []
+        if links and not moments and ended and holder in named:
+            return _one_live(draft, statement, holder, links[0], ended)
         timed = re.search(r"time|moment|slot|period|day|date|hour|evening|overlap|double|once\b|simultan|week", together.group()) is not None
         if not links or (timed and not moments and len(links) < 2):  # noqa: PLR2004 - two links make a pair
             continue
         pair = len(links) > 1 and re.search(r"same (?!time|day|date|moment|slot|start|hour)|twice|more than once|only once|once per|at most once", text) is not None
         chosen = links if pair else links[:1]
-        lifecycle = draft.lifecycles.get(holder.words)
         freed = [state for state in lifecycle.states if state in FINAL_STATES and state not in ("done", "completed", "finished", "attended", "paid", "delivered")] if lifecycle else []
         if pair and lifecycle and any(word in text for word in ("same time", "at once", "active", "open", "current")):
             freed = [state for state in lifecycle.states if state in FINAL_STATES]
@@ -180,6 +183,15 @@ def _double_booking(draft: Draft, statement: Statement) -> bool:
             draft.note(f"{holder.name}: {name}", f"A {holder.words} that is {' or '.join(state.replace('_', ' ') for state in freed)} does not count for this rule.", "It takes up nothing any more, and the vision does not say whether it counts.", f'Say so, for example "a cancelled {holder.words} still counts".')
         return True
     return False
+
+
+def _one_live(draft: Draft, statement: Statement, holder: EntityDraft, link: RelationDraft, ended: list[str]) -> bool:
+    """Add "a copy cannot be in two loans at the same time": one record per target until it has ended."""
+    name = snake_name(f"one open {holder.words} per {link.name}")
+    return _add(
+        draft,
+        UniqueTogether(name=name, entity=holder.name, relations=(link.name,), except_states=tuple(ended), statement=_sentence(statement.text), trace=statement.whole(draft, "double-booking", 0.9)),
+    )
 
 
 def _limit(draft: Draft, statement: Statement) -> bool:
@@ -259,6 +271,14 @@ def _in_lifecycle(draft: Draft, statement: Statement) -> bool:
             if verb == "mark" and step.target in states:
                 return True
     return False
+
+
+def _freed(draft: Draft, statement: Statement) -> bool:
+    """Tell whether a sentence says which states a uniqueness rule leaves out: "a cancelled one frees its slot"."""
+    text = statement.text.lower()
+    if not re.search(r"\b(?:frees?|free again|does not count|do not count|no longer counts?|available again)\b", text):
+        return False
+    return any(isinstance(policy, UniqueTogether) and any(state.replace("_", " ") in text for state in policy.except_states) for policy in draft.policies)
 
 
 def _stated(draft: Draft, statement: Statement) -> None:

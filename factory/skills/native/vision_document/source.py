@@ -7,7 +7,7 @@ exactly what was written.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import yaml
@@ -70,6 +70,23 @@ class Source:
     blocks: tuple[Block, ...] = field(default=())
 
 
+def _with_titles(blocks: Iterator[Block]) -> Iterator[Block]:
+    """Let a short line that ends in a colon be the heading of the list below it."""
+    made = list(blocks)
+    title: str | None = None
+    for index, block in enumerate(made):
+        following = made[index + 1] if index + 1 < len(made) else None
+        short = block.text.endswith(":") and len(block.text.split()) <= _TITLE_WORDS
+        bold = block.bold and len(block.text.split()) <= _TITLE_WORDS and not block.text.endswith((".", "!", "?"))
+        if block.kind is BlockKind.PARAGRAPH and (short or bold) and following is not None and following.kind in (BlockKind.ITEM, BlockKind.ROW):
+            title = block.text.rstrip(": ")
+            yield replace(block, kind=BlockKind.HEADING, text=title, offsets=block.offsets[: len(title) + 1], level=len(block.path) + 1)
+            continue
+        if block.kind in (BlockKind.HEADING, BlockKind.PARAGRAPH):
+            title = None
+        yield replace(block, path=(*block.path, title)) if title is not None else block
+
+
 def read_source(text: str) -> Source:
     """Read a vision's Markdown.
 
@@ -91,7 +108,7 @@ def read_source(text: str) -> Source:
             field="vision",
         )
     meta, body_start = _front_matter(masked)
-    blocks = tuple(_blocks(masked, body_start))
+    blocks = tuple(_with_titles(_blocks(masked, body_start)))
     return Source(text=text, name=meta.get("name"), blueprint=meta.get("blueprint"), blocks=blocks)
 
 
@@ -232,15 +249,26 @@ def _blocks(masked: str, body_start: int) -> Iterator[Block]:
             current = None
             if not re.fullmatch(r"[|:\- ]+", stripped):
                 yield _row(masked, start, line, path)
-        elif current is not None:
+        elif current is not None and not (current.kind is BlockKind.PARAGRAPH and _is_title(masked, current)):
             current.pieces.append((start + quote, start + len(line)))
         else:
+            finished = _finish(current, masked, path)
+            if finished is not None:
+                yield finished
             if not line.startswith(" "):
                 indents = []
             current = _Open(BlockKind.PARAGRAPH, 0, [(start + quote, start + len(line))])
     finished = _finish(current, masked, path)
     if finished is not None:
         yield finished
+
+
+def _is_title(masked: str, current: _Open) -> bool:
+    text = masked[current.pieces[0][0] : current.pieces[-1][1]].strip(" *_")
+    return len(current.pieces) == 1 and text.endswith(":") and len(text.split()) <= _TITLE_WORDS
+
+
+_TITLE_WORDS = 6
 
 
 def _finish(current: _Open | None, masked: str, path: list[tuple[int, str]]) -> Block | None:
