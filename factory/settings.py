@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,6 +16,16 @@ def _default_data_dir() -> Path:
 
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
+
+
+def _seconds(value: object) -> object:
+    """Read a bare number as seconds: in an environment variable it arrives as text, which must else be ISO 8601."""
+    if isinstance(value, str) and value.replace(".", "", 1).isdecimal():
+        return float(value)
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
@@ -57,13 +67,13 @@ class Settings(BaseSettings):
 
     database_url: str | None = None
     database_pool_size: int = Field(default=10, ge=2)
-    database_connect_timeout: timedelta = timedelta(seconds=60)
-    database_statement_timeout: timedelta = timedelta(seconds=60)
-    database_idle_timeout: timedelta = timedelta(seconds=60)
+    database_connect_timeout: Duration = timedelta(seconds=60)
+    database_statement_timeout: Duration = timedelta(seconds=60)
+    database_idle_timeout: Duration = timedelta(seconds=60)
     database_options: dict[str, str] = {}
 
-    lease: timedelta = timedelta(seconds=30)
-    event_retention: timedelta = timedelta(days=90)
+    lease: Duration = timedelta(seconds=30)
+    event_retention: Duration = timedelta(days=90)
     retry_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
 
     artifact_url: str | None = None

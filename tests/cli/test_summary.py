@@ -40,6 +40,8 @@ def summary(
     status: ProjectStatus = ProjectStatus.RELEASED,
     tests: tuple[int, int] | None = (214, 0),
     failure: str | None = None,
+    *,
+    tested: bool = True,
 ) -> Summary:
     project = Project(
         id=PROJECT_ID,
@@ -53,6 +55,7 @@ def summary(
     )
     progress = Progress(project=project, steps=(), failure=failure, tests=tests)
     made = [artifact("backend", 2), artifact("vision"), artifact("backlog", status=ArtifactStatus.INVALID)]
+    made += [artifact("test-report")] if tested else []
     return summarise(progress, made, repository=REPOSITORY, seconds=83.24561)
 
 
@@ -70,7 +73,7 @@ def test_programs_get_the_promised_object() -> None:
     assert document["repository"] == "out/clinic"
     assert document["tests"] == {"passed": 214, "failed": 0}
     assert document["seconds"] == 83.246
-    assert [entry["kind"] for entry in document["artifacts"]] == ["vision", "backlog", "backend"]
+    assert [entry["kind"] for entry in document["artifacts"]] == ["vision", "backlog", "backend", "test-report"]
     assert document["artifacts"][2] == {
         "kind": "backend",
         "version": 2,
@@ -100,6 +103,11 @@ def test_only_a_release_whose_tests_passed_is_a_success(
     end = summary(status, tests)
     assert end.succeeded is succeeded
     assert said in text_of(end)
+
+
+def test_a_blueprint_without_tests_succeeds_by_its_release() -> None:
+    assert summary(tests=None, tested=False).succeeded
+    assert not summary(ProjectStatus.DEPLOYMENT, None, tested=False).succeeded
 
 
 def test_people_read_where_what_and_how_long() -> None:
