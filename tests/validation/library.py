@@ -68,7 +68,16 @@ MODEL = {
             "target": "Book",
             "inverse": "loans",
             "trace": _trace("belongs to Book"),
-        }
+        },
+        {
+            "name": "related",
+            "kind": "many-to-many",
+            "source": "Book",
+            "target": "Book",
+            "inverse": "related_by",
+            "required": False,
+            "trace": _trace(),
+        },
     ],
     "lifecycles": [
         {
@@ -148,7 +157,12 @@ OPENAPI = {
         "schemas": {
             "Book": {
                 "type": "object",
-                "properties": {**_KEPT, "title": {"type": "string"}, "isbn": {"type": "string"}},
+                "properties": {
+                    **_KEPT,
+                    "title": {"type": "string"},
+                    "isbn": {"type": "string"},
+                    "related_ids": {"type": "array", "items": _UUID},
+                },
             },
             "BookLoan": {
                 "type": "object",
@@ -251,6 +265,7 @@ def create_app() -> FastAPI:
 '''
 TABLES = '''"""The tables of the library."""
 
+import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase
 
 
@@ -268,6 +283,14 @@ class Loan(Base):
     """A loan."""
 
     __tablename__ = "book_loans"
+
+
+RELATED = sa.Table(
+    "book_related",
+    Base.metadata,
+    sa.Column("book_id"),
+    sa.Column("related_id"),
+)
 '''
 MIGRATION = '''"""Make the tables."""
 
@@ -293,11 +316,17 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime()),
         sa.Column("updated_at", sa.DateTime()),
     )
+    op.create_table(
+        "book_related",
+        sa.Column("book_id", sa.Uuid()),
+        sa.Column("related_id", sa.Uuid()),
+    )
     op.add_column("book_loans", sa.Column("book_id", sa.Uuid()))
 
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_table("book_related")
     op.drop_table("book_loans")
     op.drop_table("books")
 '''

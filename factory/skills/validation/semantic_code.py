@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from factory.domain.product import IMPLICIT_FIELDS, RelationKind
+from factory.domain.product import IMPLICIT_FIELDS, RelationKind, snake
 from factory.skills.native.service_design.naming import relation_key
 from factory.skills.validation.backend_source import (
     enum_values,
@@ -35,6 +35,22 @@ def entities_have_tables(subject: Subject) -> Iterator[Problem]:
         wanted = {field.name for field in entity.fields} | {relation_key(model, relation) for relation in relations}
         for column in sorted((wanted | IMPLICIT_FIELDS) - _stored(tables[name].columns)):
             yield Problem(f"the table {name} lacks the column {column}.", tables[name].file)
+
+
+def links_have_tables(subject: Subject) -> Iterator[Problem]:
+    """Every many-to-many relation without an entity of its own has a table that holds both ids."""
+    model = subject.model
+    if model is None:
+        return
+    tables = migrated_tables(subject.python(*_MIGRATIONS)).values()
+    for relation in model.relations:
+        if relation.kind is not RelationKind.MANY_TO_MANY or relation.join_entity:
+            continue
+        source, target = f"{snake(relation.source)}_id", relation_key(model, relation).removesuffix("s")
+        if not any(
+            {source, target} <= table.columns or {source, f"other_{target}"} <= table.columns for table in tables
+        ):
+            yield Problem(f"no migration makes a table that links {relation.source} to its {relation.name}.")
 
 
 def tables_equal_the_migration(subject: Subject) -> Iterator[Problem]:
@@ -103,6 +119,7 @@ RULES = tuple(
     Rule(name, SEMANTIC, check, kinds=_JUDGED, needs=frozenset({"backend", *needs}))
     for name, check, needs in (
         ("entities-have-tables", entities_have_tables, ("model",)),
+        ("links-have-tables", links_have_tables, ("model",)),
         ("tables-equal-the-migration", tables_equal_the_migration, ()),
         ("entities-have-tests", entities_have_tests, ("model",)),
         ("code-equals-the-specification", code_equals_the_specification, ("openapi",)),
