@@ -13,7 +13,7 @@ from factory.skills.native.architecture.decisions import Decision
 from factory.skills.native.architecture.facts import Facts
 from factory.skills.native.architecture.qualities import answers
 from factory.skills.native.rendering.english import capitalised, count, listing, words
-from factory.skills.native.rendering.templates import markdown_environment
+from factory.skills.native.rendering.templates import markdown_environment, render_markdown
 from factory.skills.native.service_design.parts import Member, Resource, Step
 
 _TEMPLATES = markdown_environment(Path(__file__).parent / "templates")
@@ -32,7 +32,9 @@ class _Link:
 
 def render(facts: Facts, decisions: Sequence[Decision], backlog: Backlog, requirements: ProductRequirements) -> str:
     """Return `docs/architecture.md`."""
-    return _TEMPLATES.get_template("architecture.md.jinja").render(
+    return render_markdown(
+        _TEMPLATES,
+        "architecture.md.jinja",
         facts=facts,
         model=facts.model,
         phrases=facts.phrases,
@@ -58,7 +60,7 @@ def render(facts: Facts, decisions: Sequence[Decision], backlog: Backlog, requir
 
 def render_decision(decision: Decision, moment: datetime) -> str:
     """Return one decision record, dated with the project's beginning."""
-    return _TEMPLATES.get_template("decisions/decision.md.jinja").render(decision=decision, date=f"{moment:%Y-%m-%d}")
+    return render_markdown(_TEMPLATES, "decisions/decision.md.jinja", decision=decision, date=f"{moment:%Y-%m-%d}")
 
 
 def _acts(facts: Facts, role: str) -> str:

@@ -87,6 +87,7 @@ class Checks:
     def _result(self, who: str, operation: Operation) -> str:
         published = "".join(f", and the event {name} is published" for name in self.obstacles.events(operation))
         step = self.obstacles.step(operation)
+        them = self.phrases.pronoun(operation.entity)
         noun, nouns = self.phrases.noun(operation.entity), self.phrases.nouns(operation.entity)
         if operation.kind is OperationKind.LIST:
             if self._owns(who, operation):
@@ -100,7 +101,7 @@ class Checks:
             OperationKind.CREATE: f"the {noun} is stored{self._initial(operation)}",
             OperationKind.READ: f"they get that {noun}",
             OperationKind.UPDATE: f"the new values of the {noun} are stored",
-            OperationKind.DELETE: f"the {noun} is gone, and asking for it again finds nothing",
+            OperationKind.DELETE: f"the {noun} is gone, and asking for {them} again finds nothing",
         }[operation.kind] + published
 
     def _stored(self, operation: Operation) -> str:
@@ -125,7 +126,10 @@ class Checks:
             then = f"the request is refused, the answer names {named}, and nothing is stored"
             if obstacle.reason is Reason.INVARIANT:
                 then = _NOTHING_STORED
-            return Check(signed_in, f"they try to {act} whose {obstacle.clause.removeprefix('the ')}", then)
+            told = f" whose {obstacle.clause.removeprefix('the ')}"
+            if self.phrases.names_another(operation):
+                told = f", and {obstacle.clause}"
+            return Check(signed_in, f"they try to {act}{told}", then)
         thing = self.phrases.a(operation.entity) + (" of their own" if self._owns(who, operation) else "")
         if obstacle.reason is Reason.STATE:
             blocking = self.phrases.states(self.obstacles.blocking_states(operation))

@@ -11,7 +11,7 @@ from factory.skills.native.product_requirements.priority import LEVELS
 from factory.skills.native.rendering.english import count
 from factory.skills.native.rendering.markdown import one_line
 from factory.skills.native.rendering.phrases import Phrases
-from factory.skills.native.rendering.templates import markdown_environment
+from factory.skills.native.rendering.templates import markdown_environment, render_markdown
 
 _TEMPLATES = markdown_environment(Path(__file__).parent / "templates")
 _HEADING = 72
@@ -28,7 +28,9 @@ class _Epic:
 def render(model: DomainModel, backlog: Backlog, planned: Sequence[Planned]) -> str:
     """Return `docs/backlog.md`."""
     phrases = Phrases(model)
-    return _TEMPLATES.get_template("backlog.md.jinja").render(
+    return render_markdown(
+        _TEMPLATES,
+        "backlog.md.jinja",
         backlog=backlog,
         planned=planned,
         epics=_epics(model, planned),

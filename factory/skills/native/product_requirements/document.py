@@ -10,7 +10,7 @@ from factory.skills.native.product_requirements.priority import LEVELS
 from factory.skills.native.product_requirements.requirements import STATED_RULE, ArguedRequirement
 from factory.skills.native.rendering.english import listing, plural, words
 from factory.skills.native.rendering.phrases import Phrases
-from factory.skills.native.rendering.templates import markdown_environment
+from factory.skills.native.rendering.templates import markdown_environment, render_markdown
 
 _TEMPLATES = markdown_environment(Path(__file__).parent / "templates")
 ANY_ENTITY = "Every operation"
@@ -29,7 +29,9 @@ def render(vision: VisionDocument, requirements: ProductRequirements, argued: Se
     model = vision.draft
     phrases = Phrases(model)
     automated = [entry for entry in argued if entry.pattern != STATED_RULE]
-    return _TEMPLATES.get_template("requirements.md.jinja").render(
+    return render_markdown(
+        _TEMPLATES,
+        "requirements.md.jinja",
         vision=vision,
         model=model,
         requirements=requirements,

@@ -22,14 +22,14 @@ def _stated(statement: str, measure: str) -> str:
 
 
 def _outcome(model: DomainModel, lifecycle: Lifecycle) -> str | None:
-    """Return the share of records per end state, where a lifecycle has ends that emit events."""
+    """Return the share of records per end state, where a lifecycle has several ends and all of them emit events."""
     sources = {source for step in lifecycle.transitions for source in step.sources}
     ends = [step for step in lifecycle.transitions if step.target not in sources]
     emitted = {event.name for event in model.events}
-    if not ends or any(step.event not in emitted for step in ends):
+    states = list(dict.fromkeys(step.target for step in ends))
+    if len(states) <= 1 or any(step.event not in emitted for step in ends):
         return None
     phrases = Phrases(model)
-    states = list(dict.fromkeys(step.target for step in ends))
     events = listing(list(dict.fromkeys(step.event for step in ends)))
     nouns = phrases.nouns(lifecycle.entity)
     return f"Share of {nouns} that end {phrases.states(states)}, counted from the {_events(events)}."

@@ -170,7 +170,7 @@ class _Drafts:
             operations = tuple(operation for operation, _ in pairs)
             states = self.phrases.states(self.obstacles.blocking_states(operations[0]))
             noun = self.phrases.a(entity)
-            acts = self.phrases.acts_together(operations, thing="it")
+            acts = self.phrases.acts_together(operations, thing=self.phrases.pronoun(entity))
             statement = f"While {noun} is {states}, the system shall refuse to {acts}."
             yield _Draft(statement, "state-driven", operations, pairs[0][1].trace, entity)
 

@@ -10,7 +10,7 @@ from factory.skills.native.architecture.facts import Facts
 from factory.skills.native.deployment import VERSION, object_name
 from factory.skills.native.release_plan.evidence import Evidence
 from factory.skills.native.rendering.english import capitalised, count, listing, plural
-from factory.skills.native.rendering.templates import markdown_environment
+from factory.skills.native.rendering.templates import markdown_environment, render_markdown
 
 _TEMPLATES = markdown_environment(Path(__file__).parent / "templates")
 
@@ -32,7 +32,9 @@ class _Release:
 def render_plan(model: DomainModel, backlog: Backlog, evidence: Evidence, operations: int, date: str) -> str:
     """Return `docs/release-plan.md`."""
     facts = Facts(model)
-    return _TEMPLATES.get_template("docs/release-plan.md.jinja").render(
+    return render_markdown(
+        _TEMPLATES,
+        "docs/release-plan.md.jinja",
         facts=facts,
         model=model,
         evidence=evidence,
@@ -57,7 +59,9 @@ def render_plan(model: DomainModel, backlog: Backlog, evidence: Evidence, operat
 def render_changelog(model: DomainModel, date: str) -> str:
     """Return `CHANGELOG.md` in the form of Keep a Changelog."""
     facts = Facts(model)
-    return _TEMPLATES.get_template("CHANGELOG.md.jinja").render(
+    return render_markdown(
+        _TEMPLATES,
+        "CHANGELOG.md.jinja",
         model=model,
         version=VERSION,
         date=date,

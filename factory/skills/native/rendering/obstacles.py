@@ -248,11 +248,14 @@ def _to_one(relation: Relation) -> bool:
 
 def _limits(model: DomainModel, entity: str, field: ProductField) -> Iterable[str]:
     limits = field.constraints
-    if limits.min_length is not None and limits.min_length > 0:
-        yield f"is shorter than {count(limits.min_length, 'character')}"
-    if limits.max_length is not None:
-        longest = text_length(model, entity, field) if field.type in TEXTUAL else limits.max_length
-        yield f"is longer than {count(longest, 'character')}"
+    longest = text_length(model, entity, field) if field.type in TEXTUAL else None
+    if limits.max_length is not None and limits.min_length == longest:
+        yield f"is not exactly {count(limits.max_length, 'character')} long"
+    else:
+        if limits.min_length is not None and limits.min_length > 0:
+            yield f"is shorter than {count(limits.min_length, 'character')}"
+        if limits.max_length is not None:
+            yield f"is longer than {count(longest or limits.max_length, 'character')}"
     if limits.minimum is not None:
         yield f"is below {limits.minimum}"
     if limits.maximum is not None:

@@ -144,6 +144,21 @@ class Phrases:
             return self.act(operation)
         return self.act(operation).replace(self.a(operation.entity), f"the {noun}", 1)
 
+    def pronoun(self, entity: str) -> str:
+        """Return `them` for an entity that stands for people, else `it`."""
+        return "them" if any(actor.entity == entity for actor in self.model.actors) else "it"
+
+    def names_another(self, operation: Operation) -> bool:
+        """Tell whether the operation is named after another thing than it makes, as `borrow_copy` makes a loan."""
+        return self._named(operation) != operation.entity
+
+    def _named(self, operation: Operation) -> str:
+        if operation.kind is not OperationKind.CREATE:
+            return operation.entity
+        tail = operation.name.removeprefix(f"{operation.verb}_")
+        named = (entity.name for entity in self.model.entities if snake(entity.name) == tail)
+        return next(named, operation.entity)
+
     def acts_together(self, operations: Iterable[Operation], thing: str | None = None, conjunction: str = "or") -> str:
         """Return several operations of one entity as one phrase: `book, complete or reschedule an appointment`.
 
@@ -164,7 +179,7 @@ class Phrases:
 
     def _verb_and_object(self, operation: Operation) -> tuple[str, str]:
         verb = words(operation.verb)
-        thing = self.a(operation.entity)
+        thing = self.a(self._named(operation))
         if operation.kind is OperationKind.LIST:
             return verb, self.nouns(operation.entity)
         if verb.startswith("mark "):

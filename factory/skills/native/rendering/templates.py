@@ -1,5 +1,6 @@
 """Jinja2 environments: one for Markdown, which escapes by default, and one for text that is code."""
 
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -30,6 +31,12 @@ def markdown_environment(folder: Path) -> Environment:
         anchor=markdown.anchor,
     )
     return environment
+
+
+def render_markdown(environment: Environment, template: str, **values: object) -> str:
+    """Render a Markdown template, with no trailing spaces and never more than one blank line."""
+    text = environment.get_template(template).render(**values)
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", text)).strip() + "\n"
 
 
 def code_environment(folder: Path) -> Environment:
