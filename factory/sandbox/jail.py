@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -72,6 +73,7 @@ class Jail:
     def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
         self._user = bubblewrap.pick_user() if os.geteuid() == 0 else None
+        self._handing_over = threading.Lock()
 
     @property
     def mode(self) -> SandboxMode:
@@ -96,8 +98,8 @@ class Jail:
 
         Args:
             argv: The command; a bare name is looked for in the environment, then in the system.
-            workdir: A folder made for this purpose: the command may write it, and when root calls, it and all
-                in it are handed to the jail's user.
+            workdir: A folder made for this purpose: the command may write it, and when root calls, the first run
+                hands it and all in it to the jail's user.
             environment_dir: A virtual environment, seen read-only.
             timeout: Wall seconds; default from the settings.
             env: Variables for the command beyond PATH, HOME and LANG; none is inherited.
@@ -115,7 +117,8 @@ class Jail:
     ) -> JailResult:
         bubblewrap.require_tools()
         if self._user is not None:
-            _hand_over(workdir, self._user)
+            with self._handing_over:
+                _hand_over(workdir, self._user)
         descriptors = bubblewrap.Descriptors()
         reading, writing = os.pipe()
         try:
@@ -265,10 +268,10 @@ def _variables(environment_dir: Path | None, home: str, extra: Mapping[str, str]
 
 
 def _hand_over(folder: Path, user: int) -> None:
-    """Make the jail's user own a tree, without following links out of it."""
-    for root, _, files, descriptor in os.fwalk(folder, follow_symlinks=False):
-        if os.fstat(descriptor).st_uid != user:
-            os.chown(descriptor, user, user)
+    """Make the jail's user own a tree, without following links out of it; once, since commands may be in it by then."""
+    if folder.stat().st_uid == user:
+        return
+    for _, _, files, descriptor in os.fwalk(folder, topdown=False, follow_symlinks=False):
         for name in files:
-            if os.lstat(Path(root, name)).st_uid != user:
-                os.chown(name, user, user, dir_fd=descriptor, follow_symlinks=False)
+            os.chown(name, user, user, dir_fd=descriptor, follow_symlinks=False)
+        os.chown(descriptor, user, user)
