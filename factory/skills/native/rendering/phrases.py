@@ -5,7 +5,7 @@ Everything here is plain text; escaping happens where a template prints it.
 
 from collections.abc import Iterable
 
-from factory.domain.product import Condition, DomainModel, Entity, FieldType, Operation, OperationKind
+from factory.domain.product import Condition, DomainModel, Entity, FieldType, Operation, OperationKind, snake
 from factory.skills.native.rendering import english
 from factory.skills.native.rendering.english import (
     field_words,
