@@ -106,34 +106,99 @@ def _parsed(text: str, parts: StoryParts | None) -> Iterator[_Part]:
 
 
 def _verbs(part: _Part) -> Iterator[Token]:
+    """Yield the verbs that say what is done; those inside a noun's relative clause describe the noun instead."""
     for token in part.doc:
-        if token.idx < part.begin:
+        if token.idx < part.begin or token.dep_ in _NO_DEEDS or _joined_below(token):
             continue
-        if token.pos_ == "VERB" and token.dep_ not in ("amod", "compound", "aux", "auxpass"):
+        main_verb = token.pos_ == "VERB" or (token.pos_ == "AUX" and token.lemma_ == "have")
+        if main_verb or (token.lemma_ == "be" and _predicate(token) is not None):
             yield token
-        elif token.lemma_ == "have" and token.pos_ == "AUX" and token.dep_ not in ("aux", "auxpass"):
-            yield token
+
+
+_NO_DEEDS = frozenset("amod compound aux auxpass relcl acl pobj dobj nsubj prep dep acomp".split())
+_ASPECTS = frozenset("start begin stop continue try keep help prefer".split())
+_STATES_OF_MIND = frozenset("sure aware confident able".split()) - {"able"}
+_MANNER = frozenset("better further still back more properly well accordingly".split())
+
+
+def _joined_below(token: Token) -> bool:
+    """Tell whether the verb is told together with the one above it ("start using")."""
+    return token.dep_ == "xcomp" and token.head.lemma_ in _ASPECTS and token.head.i in (token.i - 1, token.i - 2)
+
+
+def _predicate(token: Token) -> Token | None:
+    """Return the adjective that makes "be" a deed: "be sure", "be aware"."""
+    return next((child for child in token.children if child.dep_ == "acomp" and child.lower_ in _STATES_OF_MIND), None)
 
 
 def _action(text: str, part: _Part, token: Token) -> Annotated | None:
-    start, end = token.idx, token.idx + len(token.text)
+    first, last = token, token
     for child in token.children:
-        if child.dep_ == "prt" and child.i == token.i + 1:
-            end = child.idx + len(child.text)
-    if start + part.shift < 0:
-        return None
-    return _cut(text, start + part.shift, end + part.shift)
+        adjacent = child.i == last.i + 1
+        if adjacent and (child.dep_ == "prt" or (child.dep_ == "advmod" and (child.lower_.endswith("ly") or child.lower_ in _MANNER))):
+            last = child
+        elif adjacent and token.lemma_ == "make" and child.lower_ == "sure":
+            last = child
+        elif child.i == first.i - 1 and child.dep_ == "advmod" and (child.lower_.endswith("ly") or child.lower_ in ("better", "still")):
+            first = child
+        elif child.dep_ == "xcomp" and _joined_below(child):
+            last = child
+    predicate = _predicate(token) if token.lemma_ == "be" else None
+    if predicate is not None:
+        first, last = (token if token.lower_ == "be" else predicate), predicate
+    wish = token.dep_ == "xcomp" and token.head.lemma_ in ("want", "need", "like", "able")
+    if wish and token.i > 0 and part.doc[token.i - 1].lower_ == "be" and part.doc[token.i - 1].dep_ == "auxpass" and part.doc[token.i - 1].idx >= part.begin:
+        first = part.doc[token.i - 1]
+    start, end = first.idx + part.shift, last.idx + len(last.text) + part.shift
+    return _cut(text, start, end) if start >= 0 and end <= len(text) else None
+
+
+_KEPT = frozenset("all any each some every".split())
+_DROPPED = frozenset("only just either both not how what which whose about more fewer less yet even also such whatever".split())
+_SOMEBODY = frozenset("someone everyone anyone somebody everybody anybody".split())
 
 
 def _things(text: str, part: _Part) -> Iterator[tuple[Token, Annotated]]:
     for chunk in part.doc.noun_chunks:
         root = chunk.root
-        if root.pos_ == "PRON" or root.idx < part.begin:
+        if root.idx < part.begin or (root.pos_ == "PRON" and root.lower_ not in _SOMEBODY):
             continue
-        first = chunk.start
-        while first < root.i and (part.doc[first].lower_ in _STRIPPED or part.doc[first].pos_ in ("PUNCT", "DET")):
-            first += 1
-        start, end = part.doc[first].idx, root.idx + len(root.text)
-        if part.doc[first].lower_ in _PERSON_PRONOUNS or start + part.shift < 0:
-            continue
-        yield root, _cut(text, start + part.shift, end + part.shift)
+        begin = chunk.start
+        while begin > 1 and part.doc[begin - 1].text == "-":
+            begin -= 2
+        for first, last in _pieces(part, begin, root.i):
+            start, end = part.doc[first].idx + part.shift, part.doc[last].idx + len(part.doc[last].text) + part.shift
+            start, end = _trim(text, max(start, 0), min(end, len(text)))
+            if start < end and re.search(r"\w", text[start:end]):
+                yield part.doc[last], _cut(text, start, end)
+
+
+def _pieces(part: _Part, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the noun phrases in a chunk, without determiners; "FABS and FPDS data" and "guide / style sheet" are two."""
+    doc = part.doc
+    begin = first
+    for index in range(first, last + 1):
+        token = doc[index]
+        noun_before = index > begin and doc[index - 1].pos_ in ("NOUN", "PROPN")
+        if index < last and noun_before and (token.lower_ in ("and", "or", "and/or") or token.text in ("/", "|", "&")):
+            start = _first_word(doc, begin, index - 1)
+            if start is not None and doc[start].idx >= part.begin:
+                yield start, index - 1
+            begin = index + 1
+    start = _first_word(doc, begin, last)
+    if start is not None and doc[start].idx >= part.begin:
+        yield start, last
+
+
+def _first_word(doc: Doc, first: int, last: int) -> int | None:
+    while first < last:
+        token = doc[first]
+        if token.lower_ in _KEPT and not (first + 1 <= last and doc[first + 1].lower_ in _STRIPPED):
+            break
+        if first + 1 < last and doc[first + 1].text == "-":
+            break
+        skipped = token.lower_ in _STRIPPED | _DROPPED or token.pos_ in ("PUNCT", "DET", "ADP", "SCONJ", "CCONJ") or token.lower_ in _KEPT
+        if not skipped:
+            break
+        first += 1
+    return first if doc[first].lower_ not in _PERSON_PRONOUNS else None

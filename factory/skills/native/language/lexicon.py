@@ -295,7 +295,7 @@ AMBIGUOUS_VERBS = _words(
     pass pause pay phone photograph pick pin place plan plant play pledge post present preview price print process produce
     program progress project promise promote purchase push query question queue quote race rank rate read receive recommend record
     redeem refer refund reject release remark remind rent repair repeat replace reply report request rescue research reserve
-    reset respond rest return review reward ride roster round route run sail sample save scan schedule score screen search seat
+    reset respond rest return review reward ride roster route run sail sample save scan schedule score screen search seat
     secure select sell send serve service set share shelve shift ship shop show sign sort source spend split sponsor stage stamp
     star start state stock stop store structure study submit supply support survey suspend swap switch tag take target task teach tender test time
     tip track trade train transfer transport travel treat trigger tune turn tutor type update upgrade upload use value

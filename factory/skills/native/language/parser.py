@@ -30,6 +30,8 @@ _DETERMINERS = frozenset(
 )
 _SERIES_ENDS = frozenset(". ; : ? ! ( ) so because if when who that which".split())
 _GOVERNORS = frozenset("want wants able like need needs has have allowed possible wish order how".split())
+_ASPECTS = frozenset("start begin stop continue starting beginning".split())
+_AUXILIARIES = frozenset("be have do use need".split())
 _STAND_INS = ("create", "remove", "update", "send")
 _ADVERBS = frozenset("also then only easily quickly not never always often just directly manually automatically later".split())
 
@@ -96,7 +98,9 @@ def _swap(words: list[str]) -> dict[int, str]:
         slot = _verb_slot(lower, index) or (in_series and _next_in_series(lower, index, verbs))
         if slot and word in KNOWN_VERBS:
             verbs.add(index)
-        if slot and word in AMBIGUOUS_VERBS:
+        if word.endswith("ing") and _before(lower, index) in _ASPECTS and verb_base(word, KNOWN_VERBS) != word:
+            found[index] = "creating"
+        elif slot and word in KNOWN_VERBS and word not in _AUXILIARIES:
             found[index] = _STAND_INS[len(found) % len(_STAND_INS)]
         elif base in AMBIGUOUS_VERBS and _predicate_of_person(lower, index, word, base):
             stand_in = _STAND_INS[len(found) % len(_STAND_INS)]

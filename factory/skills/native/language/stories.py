@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 _ROLE = re.compile(
     r"\bas\s+(?:an?\s*(?:\(n\))?|the|one of the|our|any|every|a\(n\))?\s*(?P<role>[^,.;:]*?)\s*(?:,\s*|:\s*|\s+-\s+|\s+)"
-    r"(?P<want>(?:\bI['\u2019]?d|\bI|\bwe|\bthey|\bhe|\bshe)\b(?:\s*\([^)]*\))?\s*(?:also\s+|only\s+|really\s+)*"
+    r"(?P<want>(?:\bI['\u2019]?d|\bI|\bwe|\bthey|\bhe|\bshe)\b(?:\s*\([^)]*\))?\s*(?:also\s+|only\s+|really\s+|do not\s+|don['\u2019]?t\s+|never\s+)*"
     r"(?P<wish>(?:would\s+)?(?:want|wants|need|needs|wish|like|love|prefer|expect|must|should|can|could|may|shall|will|am|have|be)\b"
     r"(?:\s+to\s+be\s+able|\s+be\s+able|\s+able|\s+allowed)?(?:\s+to\b)?)?)\s*",
     re.IGNORECASE,
