@@ -122,7 +122,9 @@ def register_kind(spec: KindSpec) -> None:
         BadInputError: Another kind has that name.
     """
     if KINDS.setdefault(spec.name, spec) != spec:
-        raise BadInputError(f"there is another kind {spec.name!r} already.", remedy="Choose another name.", field="kind")
+        raise BadInputError(
+            f"there is another kind {spec.name!r} already.", remedy="Choose another name.", field="kind"
+        )
 
 
 class Content(BaseModel):

@@ -6,7 +6,6 @@ the vision; what was guessed also stands under `assumptions`.
 
 import keyword
 import re
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -410,154 +409,12 @@ class DomainModel(_Strict):
 
     @model_validator(mode="after")
     def _check_references(self) -> Self:
-        problems = list(_reference_problems(self))
+        from factory.domain.references import reference_problems  # noqa: PLC0415 - it needs the classes of this module
+
+        problems = list(reference_problems(self))
         if problems:
             raise ValueError("; ".join(problems))
         return self
-
-
-def _reference_problems(model: DomainModel) -> Iterable[str]:
-    entities = {entity.name: entity for entity in model.entities}
-    enums = {enum.name: enum for enum in model.enums}
-    actors = {actor.name for actor in model.actors}
-    stories = {story.id for story in model.stories}
-    events = {event.name for event in model.events}
-    operations = {operation.name for operation in model.operations}
-    lifecycles = {lifecycle.entity: lifecycle for lifecycle in model.lifecycles}
-    relations = {(relation.source, relation.name): relation for relation in model.relations}
-    members = {name: {field.name for field in entity.fields} for name, entity in entities.items()}
-
-    yield from _duplicates("entity", [entity.name for entity in model.entities])
-    yield from _duplicates("collection", [entity.collection for entity in model.entities])
-    yield from _duplicates("enum", [enum.name for enum in model.enums])
-    yield from _duplicates("actor", [actor.name for actor in model.actors])
-    yield from _duplicates("operation", [operation.name for operation in model.operations])
-    yield from _duplicates("event", [event.name for event in model.events])
-    yield from _duplicates("story", [story.id for story in model.stories])
-    yield from _duplicates("lifecycle of", [lifecycle.entity for lifecycle in model.lifecycles])
-
-    for entity in model.entities:
-        names = [field.name for field in entity.fields]
-        names += [relation.name for relation in model.relations if relation.source == entity.name]
-        names += [relation.inverse for relation in model.relations if relation.target == entity.name]
-        yield from _duplicates(f"attribute of {entity.name}", names)
-        for field in entity.fields:
-            if field.enum and field.enum not in enums:
-                yield f"{entity.name}.{field.name} names the unknown enum {field.enum}"
-    for actor in model.actors:
-        if actor.entity and actor.entity not in entities:
-            yield f"actor {actor.name} names the unknown entity {actor.entity}"
-    for relation in model.relations:
-        for name in (relation.source, relation.target, relation.join_entity):
-            if name and name not in entities:
-                yield f"relation {relation.source}.{relation.name} names the unknown entity {name}"
-    for lifecycle in model.lifecycles:
-        yield from _lifecycle_problems(lifecycle, entities, enums, actors)
-    for operation in model.operations:
-        where = f"operation {operation.name}"
-        if operation.entity not in entities:
-            yield f"{where} names the unknown entity {operation.entity}"
-            continue
-        for name in {*operation.actors, *operation.own_only} - actors:
-            yield f"{where} names the unknown actor {name}"
-        for name in set(operation.fields) - members[operation.entity]:
-            yield f"{where} names the unknown field {name}"
-        for name in operation.relations:
-            if (operation.entity, name) not in relations:
-                yield f"{where} names the unknown relation {name}"
-        for name in set(operation.stories) - stories:
-            yield f"{where} names the unknown story {name}"
-        if operation.event and operation.event not in events:
-            yield f"{where} names the unknown event {operation.event}"
-        if (operation.kind is OperationKind.TRANSITION) != (operation.transition is not None):
-            yield f"{where}: `transition` belongs to operations of kind transition alone"
-        elif operation.transition:
-            owner = lifecycles.get(operation.entity)
-            if owner is None or operation.transition not in {step.name for step in owner.transitions}:
-                yield f"{where} names the unknown transition {operation.transition}"
-    for event in model.events:
-        if event.entity not in entities:
-            yield f"event {event.name} names the unknown entity {event.entity}"
-            continue
-        if event.operation not in operations:
-            yield f"event {event.name} names the unknown operation {event.operation}"
-        for name in set(event.fields) - members[event.entity]:
-            yield f"event {event.name} names the unknown field {name}"
-        for name in event.relations:
-            if (event.entity, name) not in relations:
-                yield f"event {event.name} names the unknown relation {name}"
-    for policy in model.policies:
-        yield from _policy_problems(policy, members, relations, lifecycles, enums, entities)
-
-
-def _lifecycle_problems(
-    lifecycle: Lifecycle, entities: dict[str, Entity], enums: dict[str, Enumeration], actors: set[str]
-) -> Iterable[str]:
-    where = f"lifecycle of {lifecycle.entity}"
-    if lifecycle.entity not in entities:
-        yield f"{where}: no such entity"
-        return
-    fields = {field.name: field for field in entities[lifecycle.entity].fields}
-    field = fields.get(lifecycle.field)
-    if field is None or field.enum not in enums:
-        yield f"{where}: {lifecycle.field} is not an enum field"
-        return
-    states = set(enums[field.enum].values)
-    yield from _duplicates(f"transition of {lifecycle.entity}", [step.name for step in lifecycle.transitions])
-    named = {lifecycle.initial}
-    for step in lifecycle.transitions:
-        named |= {*step.sources, step.target}
-        for name in set(step.actors) - actors:
-            yield f"{where}: transition {step.name} names the unknown actor {name}"
-        for guard in step.guards:
-            if guard.left not in fields or (guard.right_kind == "field" and guard.right not in fields):
-                yield f"{where}: a guard of {step.name} names an unknown field"
-    for state in named - states:
-        yield f"{where}: {state!r} is not a value of {field.enum}"
-
-
-def _policy_problems(
-    policy: Policy,
-    members: dict[str, set[str]],
-    relations: dict[tuple[str, str], Relation],
-    lifecycles: dict[str, Lifecycle],
-    enums: dict[str, Enumeration],
-    entities: dict[str, Entity],
-) -> Iterable[str]:
-    where = f"policy {policy.name}"
-    if policy.entity is None:
-        return
-    if policy.entity not in members:
-        yield f"{where} names the unknown entity {policy.entity}"
-        return
-    fields: set[str] = set()
-    links: set[str] = set()
-    states: set[str] = set()
-    if isinstance(policy, Invariant):
-        fields = {policy.condition.left}
-        if policy.condition.right_kind == "field":
-            fields.add(str(policy.condition.right))
-    elif isinstance(policy, UniqueTogether):
-        fields, links, states = set(policy.fields), set(policy.relations), set(policy.except_states)
-    elif isinstance(policy, RelatedLimit):
-        links, states = {policy.relation}, set(policy.states)
-    for name in fields - members[policy.entity]:
-        yield f"{where} names the unknown field {name}"
-    for name in links:
-        if (policy.entity, name) not in relations:
-            yield f"{where} names the unknown relation {name}"
-    if states:
-        lifecycle = lifecycles.get(policy.entity)
-        kept = {field.name: field for field in entities[policy.entity].fields}
-        field = kept.get(lifecycle.field) if lifecycle else None
-        known = set(enums[field.enum].values) if field and field.enum in enums else set()
-        for state in states - known:
-            yield f"{where} names the unknown state {state}"
-
-
-def _duplicates(what: str, names: list[str]) -> Iterable[str]:
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"{what} {name!r} is named more than once"
 
 
 def snake(words: str) -> str:
