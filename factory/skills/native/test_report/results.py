@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree as ET
@@ -23,9 +24,15 @@ _VARYING = (
 )
 
 
-def steady(text: str, project: str) -> str:
-    """Return output without what differs between two runs: folders, durations, addresses, ids and times."""
-    text = text.replace(f"{project}/", "").replace(project, ".")
+def steady(text: str, folders: Mapping[str, str]) -> str:
+    """Return output without what differs between two runs or machines: durations, addresses, ids, times, folders.
+
+    Args:
+        text: The output.
+        folders: What to write in place of each folder; longer ones first where one holds another.
+    """
+    for folder, name in folders.items():
+        text = text.replace(f"{folder}/", f"{name}/" if name else "").replace(folder, name or ".")
     for pattern, replacement in _VARYING:
         text = pattern.sub(replacement, text)
     return text.strip()
@@ -38,12 +45,12 @@ def last_lines(text: str) -> str:
     return text[-_OUTPUT_LENGTH:].partition("\n")[2]
 
 
-def read_suites(workdir: Path, project: str) -> tuple[SuiteReport, ...]:
+def read_suites(workdir: Path, folders: Mapping[str, str]) -> tuple[SuiteReport, ...]:
     """Return the suites of the JUnit file, sorted by name; none where there is no readable file.
 
     Args:
         workdir: The work folder; generated code has written to it and may have left links.
-        project: The path under which that code saw the folder, to be taken out of messages.
+        folders: As for `steady`.
     """
     try:
         root = ET.fromstring(_read_plain(workdir))  # noqa: S314 - bounded in size, and expat bounds expansion
@@ -55,7 +62,7 @@ def read_suites(workdir: Path, project: str) -> tuple[SuiteReport, ...]:
         case = CaseReport(
             name=element.get("name", ""),
             outcome=outcome,
-            message=None if message is None else steady(message, project)[:_MESSAGE_LENGTH],
+            message=None if message is None else steady(message, folders)[:_MESSAGE_LENGTH],
         )
         suites.setdefault(element.get("classname") or "project", []).append(case)
     return tuple(

@@ -1,5 +1,6 @@
 """Assembles the project, prepares its environment and runs its tests and checks in the jail."""
 
+import sys
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -45,8 +46,9 @@ def run_project_tests(context: SkillContext) -> SkillResult:
         workdir = Path(folder).resolve() / "project"
         _write(files, workdir)
         results = _run_checks(jail, workdir, environment, files)
-        suites = read_suites(workdir, jail.project_path(workdir))
-        checks = tuple(_check_report(name, result, jail.project_path(workdir)) for name, result in results.items())
+        folders = {str(environment): "<environment>", sys.base_prefix: "<python>", jail.project_path(workdir): ""}
+        suites = read_suites(workdir, folders)
+        checks = tuple(_check_report(name, result, folders) for name, result in results.items())
     outcomes = [case.outcome for suite in suites for case in suite.tests]
     report = ProjectTestReport(
         passed=outcomes.count("passed"),
@@ -136,8 +138,8 @@ def _mypy_targets(files: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
-def _check_report(name: str, result: JailResult, project: str) -> CheckReport:
-    output = steady(f"{result.stdout}\n{result.stderr}", project)
+def _check_report(name: str, result: JailResult, folders: Mapping[str, str]) -> CheckReport:
+    output = steady(f"{result.stdout}\n{result.stderr}", folders)
     passed = result.exit_code == 0
     if result.killed_reason:
         output += f"\nended by the sandbox: {result.killed_reason}"
