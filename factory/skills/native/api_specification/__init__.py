@@ -32,7 +32,7 @@ def write_api_specification(context: SkillContext) -> SkillResult:
 
 SKILLS: tuple[Skill, ...] = (
     Skill(
-        name="write-api-specification",
+        name="native-api-specification",
         produces="api-specification",
         consumes=("domain-model",),
         make=Make.NATIVE,

@@ -20,7 +20,7 @@ def write_backend(context: SkillContext) -> SkillResult:
 
 SKILLS: tuple[Skill, ...] = (
     Skill(
-        name="write-backend",
+        name="native-backend",
         produces="backend",
         consumes=("domain-model", "api-specification", "event-catalogue"),
         make=Make.NATIVE,

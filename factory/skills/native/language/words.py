@@ -3,9 +3,8 @@
 import re
 from functools import cache
 
-import inflect
+from factory.skills.inflection import engine
 
-_ENGINE = inflect.engine()
 
 # Nouns that look plural and are not, or that have no other form.
 _SAME_FORM = frozenset(
@@ -237,12 +236,12 @@ def singular(noun: str) -> str:
     if noun.endswith(("ss", "us", "is")) and not noun.endswith(("uses",)):
         return noun
     if noun.endswith(("i", "a", "en", "ae")):
-        found = _ENGINE.singular_noun(noun) if noun in {"children", "women", "men", "alumni", "criteria"} else False
+        found = engine().singular_noun(noun) if noun in {"children", "women", "men", "alumni", "criteria"} else False
         return str(found) if found else noun
     for suffix in ("sses", "shes", "ches", "xes", "zzes"):
         if noun.endswith(suffix):
             return noun[:-2]
-    found = _ENGINE.singular_noun(noun)
+    found = engine().singular_noun(noun)
     return str(found) if found else noun
 
 
@@ -257,7 +256,7 @@ def plural(noun: str) -> str:
     fixed = {"person": "people", "leave": "leaves", "data": "data", "media": "media", "bus": "buses", "staff": "staff"}
     if noun in fixed:
         return fixed[noun]
-    return str(_ENGINE.plural_noun(noun) or f"{noun}s")
+    return str(engine().plural_noun(noun) or f"{noun}s")
 
 
 def is_plural(noun: str) -> bool:

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from functools import cache
 
-import inflect
+from factory.skills.inflection import engine
 
 _ACRONYMS = frozenset(
     {"api", "bic", "cpu", "csv", "cv", "gdpr", "gps", "html", "iban", "id", "imei", "ip", "isbn", "iso", "json", "mrn"}
@@ -12,11 +11,6 @@ _ACRONYMS = frozenset(
 )
 _MOMENTS = {"at": "time", "on": "date", "by": "name"}
 _THIRD_PERSON = {"be": "is", "have": "has", "do": "does", "go": "goes", "undo": "undoes", "redo": "redoes"}
-
-
-@cache
-def _engine() -> inflect.engine:
-    return inflect.engine()
 
 
 def words(name: str) -> str:
@@ -37,7 +31,7 @@ def field_words(name: str) -> str:
 def is_or_are(noun: str) -> str:
     """Return the form of `be` that agrees with the noun."""
     last = noun.rpartition(" ")[2]
-    return "are" if last.endswith("s") and not last.endswith("ss") and _engine().singular_noun(last) else "is"
+    return "are" if last.endswith("s") and not last.endswith("ss") and engine().singular_noun(last) else "is"
 
 
 def as_noun(label: str) -> str:
@@ -55,12 +49,12 @@ def with_article(noun: str) -> str:
     """Return the noun after `a` or `an`, by its sound."""
     if not noun or not noun[0].isalpha():
         return f"a {noun}"
-    return f"{_engine().a(noun).split(' ', 1)[0]} {noun}"
+    return f"{engine().a(noun).split(' ', 1)[0]} {noun}"
 
 
 def plural(noun: str) -> str:
     """Return the plural of a noun or noun phrase."""
-    return str(_engine().plural(noun)) if noun and noun[-1].isalpha() else noun
+    return str(engine().plural(noun)) if noun and noun[-1].isalpha() else noun
 
 
 def third_person(verb: str) -> str:

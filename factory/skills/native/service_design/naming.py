@@ -4,18 +4,16 @@ import keyword
 import sys
 from collections.abc import Iterable
 
-import inflect
 from pydantic import BaseModel
 
 from factory.domain.product import DomainModel, Relation, RelationKind, snake
-
-_INFLECT = inflect.engine()
+from factory.skills.inflection import engine
 
 
 def singular(plural: str) -> str:
     """Return the singular of a snake-case plural; the word itself where it is no plural."""
     head, _, last = plural.rpartition("_")
-    found = _INFLECT.singular_noun(last)
+    found = engine().singular_noun(last)
     word = str(found) if found else last
     return f"{head}_{word}" if head else word
 
