@@ -10,6 +10,8 @@ from factory.skills.native.language.lexicon import (
     EVALUATIVE_ADJECTIVES,
     KNOWN_VERBS,
     PARTICLES,
+    PHRASAL_VERBS,
+    is_person,
 )
 from factory.skills.native.language.words import is_plural, singular, verb_base
 
@@ -74,14 +76,18 @@ def clauses(doc: Doc) -> list[Clause]:
     found: list[Clause] = []
     last_thing: Phrase | None = None
     last_person: tuple[Phrase, ...] = ()
+    last_subject: Phrase | None = None
     for sentence in doc.sents:
         for token in sentence:
             if not _is_verb(token):
                 continue
             clause = _clause(token, sentence)
             clause = _inherit(clause, token, found)
-            clause = _resolve(clause, last_thing, last_person)
+            clause = _resolve(clause, last_thing, last_person, last_subject)
             found.append(clause)
+            told = clause.objects if clause.passive else clause.subjects
+            if told and not told[0].pronoun and not is_person(told[0].name):
+                last_subject = told[0]
             named = [phrase for phrase in clause.objects if not phrase.pronoun]
             if named:
                 last_thing = named[0]
@@ -158,7 +164,7 @@ def _name_tokens(token: Token) -> tuple[list[str], int]:
             break
     words: list[str] = []
     for item in doc[first : token.i + 1]:
-        if item.text == "-" or (words and words[-1].endswith("-")):
+        if words and (item.text == "-" or words[-1].endswith("-")):
             words[-1] += item.lower_
         else:
             words.append(item.lower_)
@@ -211,13 +217,17 @@ def _clause(token: Token, sentence: Span) -> Clause:
             only = True
         elif child.dep_ == "agent":
             subjects.extend(phrase_of(part) for inner in child.children if inner.dep_ == "pobj" for part in conjuncts(inner))
+        elif child.dep_ == "prep" and child.i == token.i + 1 and f"{_lemma(token)} {child.lower_}" in PHRASAL_VERBS and not any(other.dep_ == "dobj" for other in token.children):
+            particle = child.lower_
+            end = child.idx + len(child.text)
+            objects.extend(phrase_of(part) for inner in child.children if inner.dep_ == "pobj" for part in conjuncts(inner))
         elif child.dep_ == "prep":
             prepositions.extend(_prepositions(child))
     for item in list(objects):
         for child in token.doc[item.head].children:
             if child.dep_ == "prep" and child.lower_ != "of":
                 prepositions.extend(_prepositions(child))
-    lemma = verb_base(token.lower_, KNOWN_VERBS) if token.lemma_ == token.lower_ else token.lemma_.lower()
+    lemma = _lemma(token)
     return Clause(
         verb=f"{lemma} {particle}".strip(),
         start=token.idx,
@@ -234,6 +244,10 @@ def _clause(token: Token, sentence: Span) -> Clause:
         sentence=(sentence.start_char, sentence.end_char),
         complements=tuple(complements),
     )
+
+
+def _lemma(token: Token) -> str:
+    return verb_base(token.lower_, KNOWN_VERBS) if token.lemma_ == token.lower_ else token.lemma_.lower()
 
 
 def _prepositions(token: Token) -> Iterator[tuple[str, Phrase]]:
@@ -294,8 +308,10 @@ def _governor(token: Token, by_token: dict[int, Clause]) -> Clause | None:
     return None
 
 
-def _resolve(clause: Clause, thing: Phrase | None, person: tuple[Phrase, ...]) -> Clause:
+def _resolve(clause: Clause, thing: Phrase | None, person: tuple[Phrase, ...], subject: Phrase | None) -> Clause:
     subjects = clause.subjects
+    if subjects and subject is not None and subjects[0].pronoun and subjects[0].name == "it":
+        subjects = (replace(subject, plural=False),)
     if subjects and subjects[0].pronoun and subjects[0].name in ("they", "she", "he") and person:
         subjects = person
     objects = tuple(

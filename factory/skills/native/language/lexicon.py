@@ -143,6 +143,11 @@ UPDATE_VERBS = _phrases(
     complete with, fill, tweak, improve, keep up to date, correct, overwrite, maintain, set"""
 )
 MANAGE_VERBS = _phrases("manage, maintain, administer, handle, keep, keep track of, organise, organize, oversee, look after, run")
+# Of the verbs that make things, those that more often do something to a thing that is there.
+WEAK_CREATE_VERBS = _phrases(
+    "send, share, receive, take, leave, put, hold, run, give, store, save, generate, prepare, describe, announce, ship, check in, pay, refer, ask, message, "
+    "bring in, take in, host, list, import, open, make, set, issue, order, request, report, launch, publish, post, sell, build, form"
+)
 DELETE_VERBS = _phrases("delete, remove, erase, discard, drop, unsubscribe from, purge, clear, take off, take down")
 RESCHEDULE_VERBS = _phrases("reschedule, postpone, move, shift, delay, prolong, extend, renew, bring forward, push back, change the time")
 ASSIGN_VERBS = _phrases("assign, reassign, allocate, appoint, delegate, match, dispatch, hand over, pair, re-assign, attach, link, claim, pick up, take on")
@@ -192,7 +197,7 @@ FINAL_STATES = _words(
     """cancelled canceled done completed complete closed rejected declined denied archived expired refunded returned delivered
     withdrawn retired finished resolved settled dismissed revoked terminated ended abandoned void voided lost stolen sold adopted
     graduated failed passed won disposed decommissioned no_show noshow missed hired discharged collected fulfilled
-    redeemed served deleted paid written_off attended dropped"""
+    redeemed served fixed repaired solved deleted paid written_off attended dropped"""
 )
 # Final states that a thing may reach from every unfinished state.
 ABORTED_STATES = _words(
@@ -316,6 +321,12 @@ KNOWN_VERBS = frozenset(
         | _words("belong consist contain have comprise include measure examine diagnose prescribe arrive depart vaccinate use be")
     )
     for word in (verb, verb.split(" ")[0])
+)
+# Verbs with a particle that take an object behind it: "check in vehicles", "look for a book".
+PHRASAL_VERBS = frozenset(
+    verb
+    for verb in (CREATE_VERBS | READ_VERBS | UPDATE_VERBS | DELETE_VERBS | ASSIGN_VERBS | frozenset(TRANSITION_VERBS))
+    if verb.count(" ") == 1 and verb != "sign up"
 )
 PARTICLES = _words("up in out off on down over back away through")
 MODALS = _words("can may must should will could shall might cannot")

@@ -236,7 +236,7 @@ def _operation_name(draft: Draft, item: OperationDraft) -> str:
     if item.kind is OperationKind.LIST:
         return snake_name(f"{verb} {collection(entity)}")
     if item.noun is not None and item.kind is OperationKind.CREATE:
-        return snake_name(f"{verb} {item.noun}")
+        return snake_name(f"{verb} {item.preposition} {item.noun}")
     if item.kind is OperationKind.CHANGE and item.noun is not None and item.noun != entity:
         return snake_name(f"{verb} {item.noun} to {entity}")
     if item.kind is OperationKind.CHANGE and item.relations and item.noun is None and verb.startswith("assign"):
@@ -253,6 +253,8 @@ def _event_name(draft: Draft, item: OperationDraft) -> str:
     past = " ".join([participle(head), *rest])
     if item.kind is OperationKind.CHANGE and rest and item.fields and head in ("change", "set", "adjust", "correct", "record", "add", "enter"):
         return pascal_name(f"{entity} {' '.join(rest)} {participle(head)}")
+    if item.preposition:
+        return pascal_name(f"{entity} created")
     if item.noun is not None and item.kind is OperationKind.CREATE:
         return pascal_name(f"{item.noun} {past}")
     if item.noun is not None and item.kind is OperationKind.CHANGE and item.noun != entity:
@@ -276,6 +278,8 @@ def _event(draft: Draft, item: OperationDraft, entity: EntityDraft, name: str, o
     head, *rest = item.verb.split(" ")
     article = "An" if entity.words[0] in "aeiou" else "A"
     said = f"{article} {entity.words} was {' '.join([participle(head), *rest])}."
-    if item.noun is not None and item.kind is OperationKind.CREATE:
+    if item.preposition:
+        said = f"{article} {entity.words} was made."
+    elif item.noun is not None and item.kind is OperationKind.CREATE:
         said = f"{'An' if item.noun[0] in 'aeiou' else 'A'} {item.noun} was {participle(head)}: a {entity.words} was made."
     return DomainEvent(name=name, entity=entity.name, operation=operation, fields=tuple(fields), relations=tuple(links), description=said, trace=item.trace)

@@ -118,7 +118,8 @@ def _derive_stories(draft: Draft) -> None:
         words = operation.noun if operation.noun and operation.kind is OperationKind.CREATE else operation.entity
         several = operation.kind is OperationKind.LIST
         article = "an" if words[0] in "aeiou" else "a"
-        goal = f"{operation.verb} {collection(words) if several else f'{article} {words}'}"
+        said = f"{operation.verb} {operation.preposition}".strip()
+        goal = f"{said} {collection(words) if several else f'{article} {words}'}"
         if operation.verb.startswith("mark "):
             goal = f"mark {article} {words} as {operation.verb[5:]}"
         trace = operation.trace.model_copy(update={"rule": "derived-story", "confidence": 0.6})

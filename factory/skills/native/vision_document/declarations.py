@@ -200,7 +200,9 @@ def _from_line(
     if note and not entity.description:
         entity.description = note[:1].upper() + note[1:]
     pieces = [(child, 0, child.text, where) for where, child in children]
-    if body.strip():
+    if match.group("verb") and re.match(r"(?:many|several|multiple|one or more|zero or more|exactly one|at most one|at least one)\b", body):
+        pieces.insert(0, (block, match.start("verb"), block.text[match.start("verb") :], index))
+    elif body.strip():
         pieces.insert(0, (block, match.start("body"), body, index))
     return entity, pieces
 
@@ -430,6 +432,10 @@ def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, s
     cascade = re.search(r"\(?\b(?:deleted with (?:it|them|the \w+)|cascade|on delete cascade|delete with)\b\)?", text)
     if cascade is not None:
         text = text.replace(cascade.group(), "").strip(" ,()")
+    mutual = re.search(r"\(?\bmany[- ]to[- ]many\b\)?", text)
+    if mutual is not None:
+        text = text.replace(mutual.group(), "").strip(" ,()")
+        verb = "many-to-many with"
     role = ""
     named = _ROLE_AS.search(text)
     if named is not None:

@@ -44,32 +44,34 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
     actors, own_subject = actors_of(draft, statement, clause)
     if statement.story is None and not actors and not (clause.passive and clause.modal) and statement.section not in (Section.FEATURES, Section.STATES, Section.RULES):
         return
-    state, is_mark = None, base in ("mark", "set", "change", "move", "flag")
-    if is_mark:
-        found = _MARK.search(clause.tail)
-        if found is not None:
-            state = state_name(found.group("state"))
+    states = _marked(clause) if base in ("mark", "set", "change", "move", "flag", "put") else ()
     trace = statement.trace(draft, clause.start, _end_of(clause), "story-goal" if statement.story else "clause", 0.9 if statement.story else 0.8)
     related = tuple((word, entity.words) for word, phrase in clause.prepositions if (entity := draft.find_within(phrase.name)) is not None)
+    preposition = "" if clause.objects else next((word for word, _ in clause.prepositions), "")
     for phrase in _objects(clause):
         entity, aspects, noun = target_of(draft, phrase, clause, actors)
         if entity is None:
             continue
         entity, noun = _record_returned(draft, verb, entity, noun)
-        yield Deed(
-            verb=verb,
-            entity=entity.words,
-            trace=trace,
-            actors=tuple(actors),
-            own=phrase.own or own_subject,
-            plural=phrase.plural and phrase.number != 1,
-            aspects=tuple(aspects),
-            related=tuple(pair for pair in related if pair[1] != entity.words),
-            state=state,
-            sources=_sources(draft, entity, phrase),
-            story=statement.story,
-            source_noun=noun,
-        )
+        status = entity.status()
+        known = {state_name(value) for value in status.values} if status is not None else set()
+        reached = [state for state in states if state in known] or list(states[:1]) or [None]
+        for state in reached:
+            yield Deed(
+                verb=verb,
+                entity=entity.words,
+                trace=trace,
+                actors=tuple(actors),
+                own=phrase.own or own_subject,
+                plural=phrase.plural and phrase.number != 1,
+                aspects=tuple(aspects),
+                related=tuple(pair for pair in related if pair[1] != entity.words),
+                state=state,
+                sources=_sources(draft, entity, phrase),
+                story=statement.story,
+                source_noun=noun,
+                preposition=preposition,
+            )
 
 
 _RETURNS = frozenset(("return", "renew", "extend", "prolong", "give back", "bring back", "take back", "hand back", "check in"))
@@ -87,6 +89,18 @@ def _record_returned(draft: Draft, verb: str, entity: EntityDraft, noun: str | N
         if record is not None and record.words != entity.words and draft.link(record.words, entity.words) is not None:
             return record, noun
     return entity, noun
+
+
+def _marked(clause: Clause) -> tuple[str, ...]:
+    """Return the states that follow "mark ... as": "planned, fixed or rejected"."""
+    found = _MARK.search(clause.tail)
+    if found is None:
+        return ()
+    listed = re.match(r"[^.;:]*", clause.tail[found.start("state") :])
+    text = listed.group() if listed is not None else found.group("state")
+    parts = [part.strip(" '\"") for part in re.split(r"\s*,\s*(?:or |and )?|\s+(?:or|and)\s+", text)]
+    states = [state_name(found.group("state")), *(state_name(part) for part in parts if len(part.split()) <= 3)]  # noqa: PLR2004 - short names
+    return tuple(state for state in dict.fromkeys(states) if state)
 
 
 def _end_of(clause: Clause) -> int:
@@ -214,7 +228,7 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "return": ("available", "back", "closed"),
     "borrow": ("on loan", "lent", "loaned", "out", "checked out"),
     "lend": ("on loan", "borrowed", "loaned", "out", "checked out"),
-    "check out": ("on loan", "borrowed", "out", "checked out", "left", "completed"),
+    "check out": ("on loan", "in use", "borrowed", "out", "checked out", "left", "completed"),
     "check in": ("arrived", "present", "in house", "occupied", "returned", "available"),
     "publish": ("live", "public", "online"),
     "unpublish": ("draft", "hidden", "offline"),
@@ -246,6 +260,7 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "sell": ("sold",),
     "adopt": ("adopted", "rehomed"),
     "rent": ("rented", "rented out", "let"),
+    "use": ("in use",),
     "retire": ("retired", "decommissioned", "inactive"),
     "harvest": ("harvested",),
     "hire": ("hired",),

@@ -142,6 +142,7 @@ class Deed:
     sources: tuple[str, ...] = ()
     story: str | None = None
     source_noun: str | None = None
+    preposition: str = ""
 
 
 @dataclass(slots=True)
@@ -188,6 +189,7 @@ class OperationDraft:
     transition: str | None = None
     stories: list[str] = field(default_factory=list)
     noun: str | None = None
+    preposition: str = ""
     assumed: bool = False
 
 

@@ -142,6 +142,8 @@ def guess_type(words: str) -> Guess:
     name = re.sub(r"^(optional|required|unique|the|a|an|its|their)\s+", "", name)
     if _PREDICATE.search(name):
         return Guess(FieldType.BOOLEAN, 0.9)
+    if re.search(r" in (?:seconds|minutes|hours|days|weeks|months|years|people|pieces)$", name):
+        return Guess(FieldType.INTEGER, 0.95)
     if name in _WHOLE:
         return Guess(_WHOLE[name], 0.95)
     if re.match(r"(number|amount|count|quantity) of\b", name) and "money" not in name:

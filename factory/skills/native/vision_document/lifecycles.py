@@ -103,6 +103,7 @@ _STATE_VERBS = {
     "live": "publish",
     "in_transit": "ship",
     "on_loan": "lend",
+    "in_use": "put in use",
     "no_show": "mark no show",
     "missed": "mark missed",
     "expired": "expire",
@@ -247,10 +248,14 @@ def default_sources(made: LifecycleDraft, step: TransitionDraft) -> list[str]:
         twin = next((other for other in made.transitions.values() if other.target in ("approved", "accepted", "confirmed", "published", "hired", "active", "attended", "done", "completed") and other is not step), None)
         if twin is not None and (stated := twin.sources or default_sources(made, twin)):
             return list(stated)
+        return [made.initial]
     position = states.index(step.target)
     before = [state for state in states[:position] if state not in ABORTED_STATES and state not in REFUSED_STATES]
     if not before:
         return [made.initial] if made.initial != step.target else [state for state in states if state != step.target]
+    returns = any(other.target == made.initial for other in made.transitions.values())
+    if returns and step.target not in FINAL_STATES:
+        return before
     if step.target in FINAL_STATES:
         running = [state for state in before if state not in FINAL_STATES]
         if running:
@@ -311,7 +316,8 @@ def find_guards(draft: Draft, statements: list[Statement]) -> None:
                 verb = step.verb.split(" ")[0]
                 if not re.search(rf"\b(?:{re.escape(verb)}s?|{re.escape(participle(verb))})\b", text):
                     continue
-                guard = guard_condition(entity, limit)
+                foreign = [other for other in draft.entities.values() if other is not entity and re.search(rf"\b{re.escape(other.words)}\b", limit.group("what"))]
+                guard = None if foreign else guard_condition(entity, limit)
                 if guard is not None and guard not in step.guards:
                     step.guards.append(guard)
 
@@ -346,7 +352,10 @@ def guard_condition(entity: EntityDraft, limit: re.Match[str]) -> Condition | No
         if any(word in words.split() for word in what.split() if len(word) > 3):  # noqa: PLR2004 - a telling word
             chosen = item
             break
-    chosen = chosen or fields[0]
+    if chosen is None and re.match(r"(?:it|they)\b", what) and len(fields) == 1 and not fields[0].words.endswith(" on"):
+        chosen = fields[0]
+    if chosen is None:
+        return None
     count = limit.group("count")
     number = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}.get(count or "", int(count) if count and count.isdigit() else 0)
     minutes = number * _UNITS.get(limit.group("unit") or "", 0)

@@ -11,6 +11,7 @@ from factory.skills.native.language.lexicon import (
     READ_VERBS,
     RESCHEDULE_VERBS,
     UPDATE_VERBS,
+    WEAK_CREATE_VERBS,
 )
 from factory.skills.native.language.names import snake_name
 from factory.skills.native.language.words import plural
@@ -104,6 +105,10 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
             return
     if _record_of_deed(draft, deed, entity):
         return
+    links = [word for preposition, word in deed.related if preposition in ("to", "into", "from") and draft.link(entity.words, word) is not None]
+    if verb in RESCHEDULE_VERBS | {"transfer", "switch", "relocate"} and links:
+        _change_link(draft, deed, entity, links[0])
+        return
     if verb in RESCHEDULE_VERBS:
         times = [item.name for item in entity.fields.values() if item.type in _TIMES and not _MOMENTS & set(item.name.split("_"))]
         if verb in ("renew", "extend", "prolong"):
@@ -112,8 +117,6 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
         moved = deed.aspects or tuple(times)
         if moved:
             _put(draft, OperationKind.CHANGE, verb, entity.words, deed).fields = list(moved)
-        elif links := [word for preposition, word in deed.related if preposition in ("to", "into", "from")]:
-            _change_link(draft, deed, entity, links[0])
         return
     if verb in ASSIGN_VERBS and _assign(draft, deed, entity):
         return
@@ -139,7 +142,9 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
         settable = [name for name in deed.aspects]
         _put(draft, OperationKind.CHANGE, f"{verb} {' and '.join(name.replace('_', ' ') for name in settable)}", entity.words, deed).fields = settable
     elif verb in CREATE_VERBS:
-        _put(draft, OperationKind.CREATE, verb, entity.words, deed)
+        made = {other.verb for other in draft.deeds if other.entity == entity.words and other.verb in CREATE_VERBS - WEAK_CREATE_VERBS}
+        if verb not in WEAK_CREATE_VERBS or not made:
+            _put(draft, OperationKind.CREATE, verb, entity.words, deed)
 
 
 def _record_of_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
@@ -149,7 +154,7 @@ def _record_of_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
         if record is not None and record.words != entity.words and draft.link(record.words, entity.words) is not None:
             if deed.verb in ("pay", "deliver", "inspect", "invite", "visit") and deed.own:
                 continue
-            _put(draft, OperationKind.CREATE, deed.verb, record.words, deed, noun=entity.words)
+            _put(draft, OperationKind.CREATE, deed.verb, record.words, deed, noun=entity.words).preposition = deed.preposition
             return True
     return False
 
@@ -248,6 +253,10 @@ def _keepers(draft: Draft, entity: EntityDraft) -> list[str]:
     """Return who looks after a thing: those who change all its records, else the main role, else its owners."""
     own = _owners(draft, entity)
     busy = (OperationKind.UPDATE, OperationKind.DELETE, OperationKind.CHANGE, OperationKind.TRANSITION)
+    parents = [relation.target for relation in draft.relations_of(entity.words) if relation.on_delete == "cascade" and relation.kind is not RelationKind.MANY_TO_MANY]
+    makers = [role for operation in draft.operations if operation.entity in parents and operation.kind is OperationKind.CREATE for role in operation.actors]
+    if makers:
+        return list(dict.fromkeys(makers))
     editing = [role for operation in draft.operations if operation.entity == entity.words and operation.kind in busy for role in operation.actors if role not in own]
     return list(dict.fromkeys(editing))[:1] or [main_actor(draft)]
 

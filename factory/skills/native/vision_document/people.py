@@ -3,7 +3,6 @@
 import re
 
 from factory.skills.native.language.lexicon import (
-    CREATE_VERBS,
     KNOWN_VERBS,
     PERSON_NOUNS,
     is_person,
@@ -17,6 +16,7 @@ from factory.skills.native.vision_document.sections import Section, section_of
 from factory.skills.native.vision_document.source import Block, BlockKind
 
 _SYSTEM = re.compile(r"^(?:system|scheduler|timer|sensor|device|gateway|job|service|bot)$")
+_ENOUGH = 2
 _NO_ROLES = frozenset({"people", "person", "user experience", "someone", "everyone", "anyone", "nobody"})
 
 
@@ -30,13 +30,15 @@ def find_actors(draft: Draft, blocks: tuple[Block, ...], statements: list[Statem
             story = next(item for item in draft.stories if item.id == statement.story)
             for role in statement.speakers:
                 _add(draft, role, story.trace.start, story.trace.end, "story-role", 1.0, label(role))
+    named = len(draft.actors)
     for statement in statements:
         if statement.section in (Section.PROBLEM, Section.GOALS) or is_as_is(statement.text) or is_excluded(statement.text):
             continue
         for speaker in statement.speakers:
             if is_person(speaker) and statement.story is None:
                 _add(draft, speaker, *statement.sentence.span(0, len(statement.sentence.text)), "heading-role", 0.9, label(speaker))
-        _from_prose(draft, statement)
+        if named < _ENOUGH or statement.section in (Section.FEATURES, Section.RULES, Section.STATES):
+            _from_prose(draft, statement)
     if not draft.actors:
         draft.actors["user"] = ActorDraft("user", draft.trace(0, 0, "assumed-actor", 0.3), "User")
         draft.note(
@@ -111,7 +113,7 @@ def _from_prose(draft: Draft, statement: Statement) -> None:
         for subject in clause.subjects:
             words = singular(subject.name)
             sure = is_person(words)
-            likely = may_be_person(words) and bool(clause.modal or clause.passive is False) and clause.verb in CREATE_VERBS
+            likely = may_be_person(words) and (not clause.passive or words.endswith("er")) and not draft.find(words)
             if subject.pronoun or not (sure or likely) or draft.find(words) is not None and words.split(" ")[-1] not in PERSON_NOUNS:
                 continue
             trace = statement.trace(draft, subject.start, subject.end, "subject-of-action", 0.8 if sure else 0.6)

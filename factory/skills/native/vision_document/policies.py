@@ -1,12 +1,14 @@
 """Rules that hold always: comparisons, no double booking, limits, and what is only written down."""
 
 import re
+from dataclasses import replace
 
 from factory.domain.product import Condition, FieldType, Invariant, RelatedLimit, StatedRule, UniqueTogether
-from factory.skills.native.language.lexicon import FINAL_STATES
+from factory.skills.native.language.lexicon import DEED_NOUNS, FINAL_STATES
 from factory.skills.native.language.names import snake_name, unique
 from factory.skills.native.language.words import participle, plural, singular
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft
+from factory.skills.native.vision_document.qualities import category_of
 from factory.skills.native.vision_document.readings import Statement, is_as_is, is_excluded
 from factory.skills.native.vision_document.sections import Section
 
@@ -33,7 +35,7 @@ _NORMATIVE = re.compile(r"\b(?:must|may not|must not|cannot|can't|can not|only|n
 
 def find_policies(draft: Draft, statements: list[Statement]) -> None:
     """Turn every rule that fits a known shape into a policy, and record the rest as stated."""
-    for statement in statements:
+    for statement in [part for whole in statements for part in _parts(whole)]:
         if statement.story is not None or statement.section in (Section.PROBLEM, Section.GOALS, Section.QUALITIES, Section.OUT_OF_SCOPE) or is_as_is(statement.text) or is_excluded(statement.text):
             continue
         made = _double_booking(draft, statement) or _limit(draft, statement) or _comparison(draft, statement) or _unique(draft, statement)
@@ -41,6 +43,21 @@ def find_policies(draft: Draft, statements: list[Statement]) -> None:
             _stated(draft, statement)
     for entity in draft.entities.values():
         _implied_order(draft, entity)
+
+
+_JOINT = re.compile(r",\s+(?:and|but)\s+(?=(?:an?|the|no|each|every|only|it|they)\b[^,]*?\b(?:must|may|can|cannot|has to|is|are|never)\b)")
+
+
+def _parts(statement: Statement) -> list[Statement]:
+    """Split a sentence that states two rules: "A must be positive, and B may have at most 2 C"."""
+    joint = _JOINT.search(statement.text)
+    if statement.story is not None or joint is None or not _NORMATIVE.search(statement.text[: joint.start()]):
+        return [statement]
+    first, rest = statement.text[: joint.start()], statement.text[joint.end() :]
+    block = statement.sentence
+    begin = statement.shift
+    pieces = ((first, begin), (rest, begin + joint.end()))
+    return [replace(statement, text=text, shift=0, sentence=replace(block, start=block.start + max(offset, 0), text=text)) for text, offset in pieces]
 
 
 def _add(draft: Draft, policy: Invariant | UniqueTogether | RelatedLimit | StatedRule) -> bool:
@@ -94,10 +111,10 @@ def _comparison(draft: Draft, statement: Statement) -> bool:
     if negative or operator == "exceed":
         op = {"gt": "le", "lt": "ge", "ge": "lt", "le": "gt"}[op]
     for entity in [*named, *titled, *draft.entities.values()]:
-        left = _field(entity, left_text) or _event_field(entity, left_text, match.group().lower())
+        left = _field(entity, left_text) or _event_field(entity, text[: match.start("op")].lower())
         if left is None or left.type not in _ORDERED:
             continue
-        right = _field(entity, right_text) or _event_field(entity, right_text, right_text.lower())
+        right = _field(entity, right_text) or _event_field(entity, right_text.lower())
         condition = None
         if right is not None and right.name != left.name and _comparable(left, right):
             condition = Condition(left=left.name, op=op, right_kind="field", right=right.name)
@@ -119,10 +136,10 @@ def _comparable(left: FieldDraft, right: FieldDraft) -> bool:
     return left.type is right.type or (left.type in numeric and right.type in numeric)
 
 
-def _event_field(entity: EntityDraft, words: str, context: str) -> FieldDraft | None:
+def _event_field(entity: EntityDraft, words: str) -> FieldDraft | None:
     """Return the moment field that a bare verb means: "it must end after it starts"."""
     for cue, starts in (("end", ("end", "finish", "until")), ("start", ("start", "begin", "from"))):
-        if re.search(rf"\b{cue}", words.lower() or context):
+        if re.search(rf"\b{cue}(?:s|ed)?\b", words):
             for item in entity.fields.values():
                 if item.type in (FieldType.DATE, FieldType.DATETIME, FieldType.TIME) and item.name.startswith(starts):
                     return item
@@ -153,7 +170,7 @@ def _double_booking(draft: Draft, statement: Statement) -> bool:
     named = _mentioned(draft, text)
     times = ("start", "date", "day", "time", "slot", "period", "at")
     for holder in sorted(draft.entities.values(), key=lambda item: item not in named):
-        if holder not in named and not any(participle(verb) in text for verb in ("book", "reserve", "rent", "schedule", "assign", "use", "double-book", "enroll", "register", "borrow", "lend")):
+        if holder not in named and not _deed_of(holder, text):
             continue
         links = [link for link in draft.relations_of(holder.words) if any(entity.words == link.target for entity in named) and (holder in named or link.required)]
         moments = [item for item in holder.fields.values() if item.type in (FieldType.DATETIME, FieldType.DATE, FieldType.TIME) and item.name.startswith(times)]
@@ -183,6 +200,13 @@ def _double_booking(draft: Draft, statement: Statement) -> bool:
             draft.note(f"{holder.name}: {name}", f"A {holder.words} that is {' or '.join(state.replace('_', ' ') for state in freed)} does not count for this rule.", "It takes up nothing any more, and the vision does not say whether it counts.", f'Say so, for example "a cancelled {holder.words} still counts".')
         return True
     return False
+
+
+def _deed_of(holder: EntityDraft, text: str) -> bool:
+    """Tell whether a text speaks of the deed that a record stands for: "registered" for a registration."""
+    head = holder.words.rsplit(" ", 1)[-1]
+    verbs = [verb for verb, nouns in DEED_NOUNS.items() if head in nouns] + ["use", "schedule", "assign", "double-book", "overlap"]
+    return any(re.search(rf"\b(?:{re.escape(verb)}s?|{re.escape(participle(verb))})\b", text) for verb in verbs)
 
 
 def _one_live(draft: Draft, statement: Statement, holder: EntityDraft, link: RelationDraft, ended: list[str]) -> bool:
@@ -288,6 +312,8 @@ def _stated(draft: Draft, statement: Statement) -> None:
         return
     if len(text.split()) < 4:  # noqa: PLR2004 - a heading, not a rule
         return
+    if category_of(text, strict=True) is not None:
+        return
     named = _mentioned(draft, text)
     words = [word for word in re.findall(r"[a-z]+", text.lower()) if word not in _FILLER][:5]
     name = snake_name(" ".join(words)) or "rule"
@@ -317,9 +343,9 @@ def _implied_order(draft: Draft, entity: EntityDraft) -> None:
             if known:
                 continue
             op = "ge" if earlier.type is FieldType.DATE else "gt"
-            statement = f"The {later.words} is {'not before' if op == 'ge' else 'after'} the {earlier.words}."
+            statement = f"{later.words.capitalize()} must {'not be before' if op == 'ge' else 'be after'} {earlier.words}."
             condition = Condition(left=later.name, op=op, right_kind="field", right=earlier.name)
             trace = later.trace.model_copy(update={"rule": "start-and-end", "confidence": 0.8})
             draft.policies.append(Invariant(name=unique(snake_name(f"{entity.words} {later.name} after {earlier.name}"), {known.name for known in draft.policies}), entity=entity.name, condition=condition, statement=statement, trace=trace))
-            draft.note(f"{entity.name}.{later.name}", statement, "A period cannot end before it begins; the vision does not say so.", f'Write the rule you want, for example "The {later.words} may be before the {earlier.words}."')
+            draft.note(f"{entity.name}.{later.name}", statement, "A period cannot end before it begins; the vision does not say so.", f'Write the rule you want, for example "{later.words.capitalize()} may be before {earlier.words}."')
 

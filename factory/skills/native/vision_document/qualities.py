@@ -36,7 +36,7 @@ def find_qualities(draft: Draft, blocks: tuple[Block, ...]) -> list[NonFunctiona
         for sentence in sentences(block):
             if is_excluded(sentence.text) or is_as_is(sentence.text) or len(sentence.text.split()) < 3:  # noqa: PLR2004
                 continue
-            category = _category(sentence.text, strict=section is not Section.QUALITIES)
+            category = category_of(sentence.text, strict=section is not Section.QUALITIES)
             if category is None:
                 continue
             figure = _FIGURE.search(sentence.text)
@@ -55,13 +55,15 @@ def find_qualities(draft: Draft, blocks: tuple[Block, ...]) -> list[NonFunctiona
     return found
 
 
-def _category(text: str, *, strict: bool) -> str | None:
+def category_of(text: str, *, strict: bool) -> str | None:
+    """Return the category of quality a sentence speaks of; `strict` asks for a figure, a law or a plain demand."""
     lower = text.lower()
     if strict:
         known = re.search(r"\bgdpr\b|\bhipaa\b|\bpci\b|wcag|uptime|\d[\d.,]* ?%? (?:of the time|uptime|availab)|encrypt|backed up|\bbackups?\b|two-factor|data protection", lower)
         timed = re.search(r"\b(?:\d+|one|two|three|five|a) ?(?:ms|milliseconds?|seconds?)\b", lower) and re.search(r"within|under|less than|in at most|answer|respon|load|faster|below", lower)
         load = re.search(r"\d[\d.,]* (?:concurrent|simultaneous|active)? ?(?:users|requests|visitors|devices|sensors)\b.*(?:same time|concurrent|per second|at once|second|support|handle|cope)|(?:support|handle|cope|serve)\D{0,30}\d[\d.,]* (?:concurrent |simultaneous )?(?:users|requests|visitors|devices|sensors|members)", lower)
-        if not (known or timed or load):
+        usable = re.search(r"\b(?:service|system|app|product|website|platform|it|software)\b.{0,20}\b(?:must|has to|should|needs to)\b.{0,30}\b(?:easy|simple|accessib|usable|fast|quick|secure|work (?:on|offline|without))|easy to use", lower)
+        if not (known or timed or load or usable):
             return None
     for category, pattern in _CATEGORIES:
         if re.search(pattern, lower):

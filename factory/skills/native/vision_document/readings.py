@@ -98,15 +98,33 @@ def read_statements(draft: Draft, blocks: tuple[Block, ...], declared: set[int])
 
 
 def _statements(draft: Draft, block: Block, section: Section, speakers: tuple[str, ...]) -> Iterator[Statement]:
-    story = split_story(block.text)
-    if story is not None:
-        yield _story(draft, block, section, story)
+    pieces = _stories_of(block)
+    if pieces:
+        for piece in pieces:
+            story = split_story(piece.text)
+            if story is not None:
+                yield _story(draft, piece, section, story)
         return
     text = _bare(block)
     for sentence in sentences(block):
         if section in (Section.OUT_OF_SCOPE,):
             continue
         yield _statement(sentence, section, speakers if text else (), block)
+
+
+_STORY_START = re.compile(r"(?:^|(?<=[.!?;:] )|(?<=[.!?;:]))(?:[\w.-]{1,8}[:.)] ?)?(?:In order (?:to|for)\b[^.]{3,120}?, ?)?[Aa]s (?:an?|the|any|every) [^.,;:]{2,70}?[,:]? (?:I|we|they)\b")
+
+
+def _stories_of(block: Block) -> list[Block]:
+    """Return the stories of a block, several where a paragraph holds one per line."""
+    starts = [match.start() for match in _STORY_START.finditer(block.text)]
+    if not starts:
+        return [block] if split_story(block.text) is not None and len(block.text) < _LONGEST_STORY else []
+    ends = [*starts[1:], len(block.text)]
+    return [block.part(start, end) for start, end in zip(starts, ends, strict=True) if split_story(block.text[start:end]) is not None]
+
+
+_LONGEST_STORY = 400
 
 
 def _story(draft: Draft, block: Block, section: Section, parts: StoryParts) -> Statement:

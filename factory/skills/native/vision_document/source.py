@@ -53,6 +53,12 @@ class Block:
     cells: tuple[tuple[int, int], ...] = ()
     bold: bool = False
 
+    def part(self, start: int, end: int) -> "Block":
+        """Return a piece of the block as a block of its own."""
+        while end > start and self.text[end - 1] == " ":
+            end -= 1
+        return replace(self, text=self.text[start:end], offsets=(*self.offsets[start:end], self.offsets[end - 1] + 1), cells=())
+
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the span in the vision of a span of `text`."""
         if end <= start:

@@ -175,7 +175,7 @@ def _own(draft: Draft, statement: Statement, *, declared: bool) -> None:
         named = (*clause.objects, *(item for _, item in clause.prepositions))
         for phrase in (*named, *(item.owner for item in named if item.owner is not None)):
             entity = draft.find_within(singular(phrase.name))
-            selfish = clause.verb in _FOR_SELF and phrase in clause.objects and not declared and not clause.targets("for", "to") and actors[0].rsplit(" ", 1)[-1] not in _STAFF and statement.story is not None
+            selfish = clause.verb in _FOR_SELF and phrase in clause.objects and not declared and not clause.targets("for", "to") and actors[0].rsplit(" ", 1)[-1] not in _STAFF and (statement.story is not None or bool(clause.modal))
             if entity is None or not (phrase.own or selfish) or phrase.determiner in ("its", "our", "your"):
                 continue
             for words in actors[:1]:
@@ -324,7 +324,10 @@ def _relate(draft: Draft, statement: Statement, source: Phrase, target: Phrase, 
 
 def _links(draft: Draft, statement: Statement, clause: Clause) -> None:
     """Relate what is made to what it is made for: "book an appointment for a patient with a doctor"."""
-    if clause.negated or clause.verb not in CREATE_VERBS or clause.verb in ASSIGN_VERBS:
+    if clause.negated or clause.verb in ASSIGN_VERBS:
+        return
+    if clause.verb not in CREATE_VERBS:
+        _subject_matter(draft, statement, clause)
         return
     for phrase in clause.objects[:1]:
         source = draft.find_within(singular(phrase.name))
@@ -346,6 +349,18 @@ def _links(draft: Draft, statement: Statement, clause: Clause) -> None:
                     draft.relate(RelationDraft(source.words, target.words, RelationKind.MANY_TO_MANY, trace, required=False))
             else:
                 draft.relate(RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace))
+
+
+def _subject_matter(draft: Draft, statement: Statement, clause: Clause) -> None:
+    """Relate "the complaints about a product" to the product."""
+    for phrase in clause.objects[:1]:
+        source = draft.find(singular(phrase.name))
+        for other in clause.targets("about"):
+            target = draft.find(singular(other.name))
+            if source is None or target is None or source is target or draft.link(target.words, source.words) is not None:
+                continue
+            trace = statement.trace(draft, phrase.start, max(phrase.end, other.end), "about", 0.7)
+            draft.relate(RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace))
 
 
 _LIST_OF_STATES = re.compile(
