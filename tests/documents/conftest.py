@@ -1,7 +1,11 @@
 """Products written by hand, from ordinary to awkward, for the document and deployment skills."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -394,7 +398,7 @@ def _large() -> DomainModel:
                 inverse=f"part_{after[-1].lower()}s",
                 trace=_said("made from", "belongs-to"),
             )
-            for before, after in zip(names[1:], names[:-1], strict=True)
+            for after, before in zip(names[1:], names[:-1], strict=True)
         ),
         operations=tuple(
             _operation(f"{verb}_part_{name[-1].lower()}", kind, name, actors=("storekeeper",))
@@ -514,33 +518,94 @@ def vision_document(model: DomainModel) -> VisionDocument:
     )
 
 
+KINDS = ("product_requirements", "backlog", "architecture", "event_catalogue", "deployment", "pipeline", "release_plan")
+REPORT = {
+    "passed": 128,
+    "failed": 0,
+    "skipped": 1,
+    "errors": 0,
+    "checks": [{"name": "ruff", "passed": True, "output": ""}, {"name": "mypy", "passed": True, "output": ""}],
+    "suites": [],
+}
+SPECIFICATION = (
+    "openapi: 3.1.0\npaths:\n  /appointments: {get: {}, post: {}}\n  /patients/{id}: {get: {}, parameters: []}\n"
+)
+
+
+class Built:
+    """Every artifact these skills make of one product, built as the factory builds them."""
+
+    def __init__(self, model: DomainModel, report: Mapping[str, object] | None = None) -> None:
+        self.model = model
+        self.contents: dict[str, Content] = {
+            "vision-document": Content(
+                files={".factory/vision-document.json": vision_document(model).model_dump_json(indent=2)}
+            ),
+            "domain-model": Content(files={".factory/domain-model.json": model.model_dump_json(indent=2)}),
+            "api-specification": Content(files={"specs/openapi.yaml": SPECIFICATION}),
+            "test-report": Content(files={"test-report.json": json.dumps(report or REPORT)}),
+        }
+        self.made: dict[str, Content] = {}
+        for module in KINDS:
+            for skill in import_module(f"factory.skills.native.{module}").SKILLS:
+                inputs = {kind: self.contents[kind] for kind in skill.consumes}
+                result = skill.run(SkillContext(project=_project(model), inputs=inputs))
+                self.contents[skill.produces] = self.made[skill.produces] = result.content
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Every file that was made, by path."""
+        return {path: text for content in self.made.values() for path, text in content.files.items()}
+
+    def text(self, path: str) -> str:
+        """Return one file's text."""
+        return self.files[path]
+
+    def write(self, folder: Path) -> Path:
+        """Write every file under the folder and return it."""
+        for path, text in self.files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+        return folder
+
+
+def _project(model: DomainModel) -> Project:
+    return Project(
+        id=UUID(int=7),
+        name=model.name,
+        slug=model.slug,
+        blueprint="api-service",
+        status=ProjectStatus.VISIONING,
+        trace_id="0" * 31 + "1",
+        created_at=CREATED,
+        updated_at=CREATED,
+    )
+
+
+@cache
+def _built(name: str) -> Built:
+    return Built(PRODUCTS[name]())
+
+
 @pytest.fixture(params=sorted(PRODUCTS))
-def model(request: pytest.FixtureRequest) -> DomainModel:
-    """Each product in turn."""
-    return PRODUCTS[request.param]()
+def built(request: pytest.FixtureRequest) -> Built:
+    """Everything made of each product in turn."""
+    return _built(request.param)
 
 
 @pytest.fixture
-def clinic() -> DomainModel:
-    """The ordinary product."""
-    return _clinic()
+def clinic() -> Built:
+    """Everything made of the ordinary product."""
+    return _built("clinic")
 
 
 @pytest.fixture
-def context() -> Callable[..., SkillContext]:
-    """Return a maker of skill contexts: `context(model, **{"domain-model": content})`."""
+def build() -> Callable[..., Built]:
+    """Return the builder, for products and reports that differ from the usual."""
+    return Built
 
-    def make(model: DomainModel, **inputs: Content) -> SkillContext:
-        project = Project(
-            id=UUID(int=7),
-            name=model.name,
-            slug=model.slug,
-            blueprint="api-service",
-            status=ProjectStatus.VISIONING,
-            trace_id="0" * 31 + "1",
-            created_at=CREATED,
-            updated_at=CREATED,
-        )
-        return SkillContext(project=project, inputs=inputs)
 
-    return make
+@pytest.fixture
+def products() -> Mapping[str, Callable[[], DomainModel]]:
+    """The makers of all products, by name."""
+    return PRODUCTS
