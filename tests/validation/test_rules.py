@@ -89,6 +89,7 @@ BROKEN = [
     ("dockerfile-parses", "deployment", "Dockerfile", '"8000"]', '8000"]', "JSON list"),
     ("manifests-are-complete", "deployment", SERVICE, "apiVersion: v1\n", "", "apiVersion"),
     ("manifests-are-complete", "deployment", SERVICE, "name: library", "name: Library_1", "Kubernetes refuses"),
+    ("manifests-are-complete", "deployment", SERVICE, "name: library", f"name: {'x' * 64}", "Kubernetes refuses"),
     (
         "manifests-are-complete",
         "deployment",
@@ -303,6 +304,30 @@ def test_harmless_texts_are_left_alone(trees: Trees, text: str) -> None:
     change(trees, "backend", "README.md", "Write to", f"{text}\n\nWrite to")
 
     assert judge(trees, "backend") == ()
+
+
+def test_names_that_the_service_needs_itself_may_stand_aside(trees: Trees) -> None:
+    change(trees, "api-specification", API, "    Book:\n", "    Book: {type: object}\n    BookRecord:\n")
+    change(trees, "backend", MIGRATION, '"books"', '"books_records"')
+    change(trees, "backend", "src/library/tables.py", '"books"', '"books_records"')
+
+    assert judge(trees, "test-report") == ()
+
+
+@pytest.mark.parametrize(
+    "diagram",
+    [
+        "stateDiagram-v2\n    [*] --> open\n    critical --> closed: close\n    closed --> [*]",
+        "erDiagram\n    BOOK ||--o{ LOAN : has\n    LOAN }o--|| BOOK : of\n    BOOK {\n        string title\n    }",
+        "sequenceDiagram\n    A->>B: lend (a copy)\n    alt out\n    B-->>A: 409\n    end\n    B--)A: told",
+        "classDiagram\n    Book <|-- Novel\n    class Book {\n        +title(int) str\n    }",
+        'flowchart LR\n    a[["A (b"]] --> b{{x}}\n    subgraph s\n    b -.-> c[(db)]\n    end',
+    ],
+)
+def test_diagrams_of_every_kind_are_read(trees: Trees, diagram: str) -> None:
+    change(trees, "architecture", "docs/architecture.md", "# Architecture", f"# A\n\n```mermaid\n{diagram}\n```\n")
+
+    assert judge(trees, "architecture") == ()
 
 
 def _with(content: Content, path: str, document: object) -> Content:

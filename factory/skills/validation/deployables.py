@@ -18,6 +18,8 @@ _INSTRUCTIONS = frozenset(
 )
 _WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"})
 _SELECTING = frozenset({"Deployment", "StatefulSet", "DaemonSet"})
+# Names that become labels or parts of a host name, and are therefore shorter than others.
+_SHORT_NAMES = {"Service": 63, "Job": 63, "CronJob": 52, "Namespace": 63, "Deployment": 63, "StatefulSet": 52}
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
 
 
@@ -110,7 +112,7 @@ def manifests_are_complete(subject: Subject) -> Iterator[Problem]:
         for key in ("apiVersion", "kind"):
             if not document.get(key):
                 yield Problem(f"a document has no {key}.", path)
-        if not isinstance(name, str) or not _NAME.match(name):
+        if not isinstance(name, str) or not _NAME.match(name) or len(name) > _SHORT_NAMES.get(str(kind), len(name)):
             yield Problem(f"a {kind} has the name {name!r}, which Kubernetes refuses.", path)
         identity = (path, str(kind), str(name))
         if identity in seen:

@@ -152,7 +152,7 @@ def schemas_equal_the_model(subject: Subject) -> Iterator[Problem]:
     model, document = _model(subject), subject.openapi or {}
     schemas = ((document.get("components") or {}).get("schemas")) or {}
     for entity in model.entities:
-        schema = resolve(document, schemas.get(entity.name) or schemas.get(f"{entity.name}Record"))
+        schema = resolve(document, schemas.get(_schema_name(model, entity, schemas)))
         if not isinstance(schema, dict):
             shown = {operation.kind for operation in model.operations_of(entity.name)} - {OperationKind.DELETE}
             if shown:
@@ -170,6 +170,13 @@ def attributes(model: DomainModel, entity: Entity) -> set[str]:
     """Return the keys of an entity's fields and references in JSON and SQL."""
     relations = (relation for relation in model.relations_of(entity.name) if relation.join_entity is None)
     return {field.name for field in entity.fields} | {relation_key(model, relation) for relation in relations}
+
+
+def _schema_name(model: DomainModel, entity: Entity, schemas: dict[str, Any]) -> str:
+    """Return the name of an entity's schema: with `Record` behind it where the service needs the name itself."""
+    aside = f"{entity.name}Record"
+    taken = {other.name for other in model.entities}
+    return aside if aside in schemas and aside not in taken else entity.name
 
 
 def _payload(

@@ -149,8 +149,10 @@ def _mermaid(lines: list[str]) -> Iterator[str]:
     if not said or not said[0].startswith(_DIAGRAMS):
         yield f"a Mermaid block starts with {said[0] if said else 'nothing'!r}, which is no diagram."
         return
-    blocks = sum(line.split()[0] in _OPENS for line in said) - sum(line == "end" for line in said)
-    if blocks != 0:
+    # Elsewhere these are words like any other: a state may be called `critical`.
+    opens = next((words for diagram, words in _OPENS.items() if said[0].startswith(diagram)), frozenset())
+    blocks = sum(line.split()[0] in opens for line in said) - sum(line == "end" for line in said)
+    if opens and blocks != 0:
         yield f"the {said[0]} has {abs(blocks)} {'too few' if blocks > 0 else 'too many'} 'end'."
     open_brackets: list[str] = []
     for line in said:
@@ -164,7 +166,11 @@ def _mermaid(lines: list[str]) -> Iterator[str]:
         yield f"the {said[0]} leaves {open_brackets[-1]!r} open."
 
 
-_OPENS = frozenset({"subgraph", "alt", "opt", "loop", "par", "critical", "break", "rect", "box"})
+_OPENS = {
+    "flowchart": frozenset({"subgraph"}),
+    "graph": frozenset({"subgraph"}),
+    "sequenceDiagram": frozenset({"alt", "opt", "loop", "par", "critical", "break", "rect", "box"}),
+}
 _MAY_BE_EMPTY = frozenset({"__init__.py", "py.typed", ".gitkeep"})
 _MOST = 20
 
