@@ -8,8 +8,10 @@ from factory.events.subscriptions import Subscription
 from factory.storage.database import Connection, Database
 
 # Counting a long queue exactly would cost more than serving it.
-COUNT_LIMIT = 10_000
-_NO_AGE = timedelta()
+COUNT_LIMIT = 1_000
+
+# The statistics of a queue are always wrong, and a plan made while it was empty must not scan it when it is full.
+USE_INDEXES = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 
 _DECLARE = """
 INSERT INTO subscription AS s
@@ -37,20 +39,25 @@ _RETRACT = "UPDATE subscription SET active = false WHERE name = ANY ($1)"
 
 # delivery_ready and delivery_lane for what is ready, delivery_taken for what is in flight.
 _BACKLOG = """
-SELECT w.name,
-    (SELECT count(*) FROM (SELECT FROM delivery WHERE subscription = w.name AND owner IS NULL AND sequence IS NULL
-        LIMIT $2) AS unordered)
-    + (SELECT count(*) FROM (SELECT FROM delivery WHERE subscription = w.name AND owner IS NULL
-        AND sequence IS NOT NULL LIMIT $2) AS lanes) AS ready,
-    (SELECT count(*) FROM (SELECT FROM delivery_delayed WHERE subscription = w.name LIMIT $2) AS delayed) AS delayed,
-    (SELECT count(*) FROM delivery WHERE subscription = w.name AND owner IS NOT NULL) AS in_flight,
-    (SELECT now() - min(recorded_at) FROM (SELECT recorded_at FROM delivery
-        WHERE subscription = w.name AND owner IS NULL AND sequence IS NULL ORDER BY project_id, id LIMIT $2) AS u)
-        AS oldest_unordered,
-    (SELECT now() - min(recorded_at) FROM (SELECT recorded_at FROM delivery
-        WHERE subscription = w.name AND owner IS NULL AND sequence IS NOT NULL ORDER BY project_id, sequence
-        LIMIT $2) AS l) AS oldest_in_lane
+SELECT w.name, u.count + l.count AS ready, d.count AS delayed, f.count AS in_flight,
+    now() - least(u.oldest, l.oldest) AS oldest
 FROM unnest($1::text[]) AS w (name)
+CROSS JOIN LATERAL (
+    SELECT count(*), min(recorded_at) AS oldest FROM (
+        SELECT recorded_at FROM delivery WHERE subscription = w.name AND owner IS NULL AND sequence IS NULL LIMIT $2
+    ) AS unordered
+) u
+CROSS JOIN LATERAL (
+    SELECT count(*), min(recorded_at) AS oldest FROM (
+        SELECT recorded_at FROM delivery WHERE subscription = w.name AND owner IS NULL AND sequence IS NOT NULL LIMIT $2
+    ) AS lanes
+) l
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (SELECT FROM delivery_delayed WHERE subscription = w.name LIMIT $2) AS delayed
+) d
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (SELECT FROM delivery WHERE subscription = w.name AND owner IS NOT NULL LIMIT $2) AS taken
+) f
 """
 
 
@@ -87,13 +94,14 @@ async def retract(connection: Connection, names: Iterable[str]) -> None:
 async def backlog(database: Database, names: Iterable[str]) -> dict[str, Backlog]:
     """Count what waits; see `EventBus.backlog`."""
     async with database.transaction() as connection:
+        await connection.execute(USE_INDEXES)
         found = await connection.fetch(_BACKLOG, sorted(set(names)), COUNT_LIMIT)
     return {
         row["name"]: Backlog(
             ready=row["ready"],
             delayed=row["delayed"],
             in_flight=row["in_flight"],
-            oldest=max((age for age in (row["oldest_unordered"], row["oldest_in_lane"]) if age), default=_NO_AGE),
+            oldest=row["oldest"] or timedelta(),
         )
         for row in found
     }

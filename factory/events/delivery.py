@@ -48,13 +48,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much waits for a subscription; counts stop at `COUNT_LIMIT`, which is plenty for scaling.
+    """How much waits for a subscription. Counts stop at 1,000, which is plenty for scaling.
 
     Attributes:
         ready: Can be claimed now (for ordered subscriptions: waits in its lane).
         delayed: Waits for a time.
         in_flight: Taken by an owner.
-        oldest: Age of the oldest ready delivery's event.
+        oldest: Age of the oldest event among the ready deliveries that were counted.
     """
 
     ready: int

@@ -19,7 +19,7 @@ WHERE (transaction_id, position) > ($1::text::xid8, $2)
     AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
     AND (%s)
 ORDER BY transaction_id, position LIMIT $3
-"""
+"""  # noqa: S608 - put together from constants
 _TAIL_ALL = _TAIL % "true"
 _TAIL_PROJECT = _TAIL % "project_id = $4"
 

@@ -21,7 +21,7 @@ WITH input AS (
 )
 INSERT INTO delivery_log ({_LOGGED}, outcome, details) SELECT {_LOGGED}, 'done', details FROM held
 RETURNING uid
-"""
+"""  # noqa: S608 - put together from constants
 
 # A lane waits with its head, so an ordered delivery stays in its place; any other waits in delivery_delayed and comes
 # back with a new id, which keeps the ids of ready work rising.
@@ -46,7 +46,7 @@ WITH input AS (
 )
 INSERT INTO delivery_log ({_LOGGED}, outcome, category, error)
 SELECT {_LOGGED}, 'retried', $6, $7 FROM held RETURNING uid
-"""
+"""  # noqa: S608 - put together from constants
 
 _RELEASE = f"""
 WITH input AS (
@@ -54,7 +54,7 @@ WITH input AS (
 )
 UPDATE delivery d SET owner = NULL, claim = NULL, deadline = NULL, attempt = greatest(d.attempt - 1, 0)
 FROM input i WHERE {_HELD} RETURNING d.uid
-"""
+"""  # noqa: S608 - put together from constants
 
 # delivery_log_by_uid.
 _SETTLED = """

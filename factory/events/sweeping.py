@@ -54,13 +54,13 @@ WHERE ended_at IS NOT NULL AND EXISTS (SELECT FROM delivery WHERE owner = o.epoc
 _LOST_TOO_OFTEN = f"""
 SELECT {loading.FIELDS} FROM delivery d JOIN subscription s ON s.name = d.subscription
 WHERE d.owner = ANY ($1) AND d.losses + 1 >= s.max_losses ORDER BY d.id LIMIT $2 FOR UPDATE OF d SKIP LOCKED
-"""
+"""  # noqa: S608 - put together from constants
 
 _TIMED_OUT_FOR_GOOD = f"""
 SELECT {loading.FIELDS} FROM delivery d JOIN subscription s ON s.name = d.subscription
 WHERE d.owner IS NOT NULL AND d.deadline < clock_timestamp() AND d.attempt >= s.max_attempts
 ORDER BY d.id LIMIT $1 FOR UPDATE OF d SKIP LOCKED
-"""
+"""  # noqa: S608 - put together from constants
 
 _TIME_OUT = """
 WITH late AS (

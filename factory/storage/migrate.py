@@ -48,6 +48,8 @@ async def migrate(dsn: str) -> bool:
         await connection.execute(_SESSION)
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         before = await current_revision(connection)
+        if before == latest_revision():
+            return False
         await connection.execute(_LOCK_TIMEOUT)
         for command in await asyncio.to_thread(_render, before):
             await connection.execute(command)
@@ -87,8 +89,6 @@ def _render(current: str | None) -> list[str]:
     config = _config(output)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
-        return []
-    if current == latest_revision():
         return []
     command.upgrade(config, f"{current or 'base'}:head", sql=True)
     return output.commands

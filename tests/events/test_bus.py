@@ -88,7 +88,7 @@ async def test_a_second_publication_of_an_id_is_ignored(
 async def test_a_rolled_back_publication_never_happened(database: Database, bus: EventBus, new_event: NewEvent) -> None:
     await bus.declare([READER])
     event = new_event()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError):  # noqa: PT012 - a transaction is the block under test
         async with database.transaction() as connection:
             await bus.publish(connection, [event])
             raise RuntimeError
@@ -339,7 +339,7 @@ async def test_a_dead_letter_can_be_redriven_edited_or_discarded(
             await bus.redrive(connection, same.uid, by="bob", reason="again")
         with pytest.raises(NotFoundError):
             await bus.discard(connection, 10**9, by="bob", reason="?")
-    with pytest.raises(TerminalError, match="reason"):
+    with pytest.raises(TerminalError, match="reason"):  # noqa: PT012 - a transaction is the block under test
         async with database.transaction() as connection:
             await connection.execute("UPDATE dead_letter SET state = 'open' WHERE uid = $1", gone.uid)
             await bus.redrive(connection, gone.uid, by="bob", reason="?", payload={"reason": 1})
@@ -390,7 +390,7 @@ async def test_the_doorbell_rings_after_a_commit_and_not_after_a_rollback(
     async with Doorbell(database, rung.set):
         await asyncio.wait_for(rung.wait(), 30)
         rung.clear()
-        with pytest.raises(RuntimeError):
+        with pytest.raises(RuntimeError):  # noqa: PT012 - a transaction is the block under test
             async with database.transaction() as connection:
                 await bus.publish(connection, [new_event()])
                 raise RuntimeError

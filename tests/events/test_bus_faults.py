@@ -83,7 +83,7 @@ class _Worker:
     def __init__(self, settings: Settings, name: str, seed: int) -> None:
         self._settings = settings
         self._name = name
-        self._chance = random.Random(seed)
+        self._chance = random.Random(seed)  # noqa: S311 - repeatable chance
 
     async def run(self, until: int) -> None:
         async with await Database.open(self._settings) as database:
@@ -159,7 +159,7 @@ async def test_killed_processes_lose_and_double_nothing(
         async with database.transaction() as connection:
             await bus.publish(connection, [new_event(projects[n % 20]) for n in range(start, start + 100)])
 
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311 - repeatable chance
     environment = {**os.environ, "FACTORY_DATABASE_URL": str(settings.database_url)}
 
     async def live(name: str, kills: int) -> None:
@@ -182,7 +182,7 @@ async def test_killed_processes_lose_and_double_nothing(
 
 
 async def test_a_claim_whose_commit_has_an_unknown_outcome_is_found_again(
-    settings: Settings, database: Database, new_event: NewEvent, monkeypatch: pytest.MonkeyPatch
+    database: Database, new_event: NewEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bus = EventBus(database)
     await bus.declare([PLAIN])

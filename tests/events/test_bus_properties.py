@@ -1,14 +1,14 @@
 """A random history of the bus on real PostgreSQL, held against a model and the invariants."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -47,7 +47,7 @@ class Model:
     served_in_lane: dict[UUID, list[UUID]] = field(default_factory=dict)
 
 
-def machine(
+def machine(  # noqa: C901 - Hypothesis wants the rules in one class that takes no arguments
     url: str, folder: Path, new_event: Callable[..., Envelope], check: Callable[[Database], Awaitable[None]]
 ) -> type[RuleBasedStateMachine]:
     class BusMachine(RuleBasedStateMachine):
@@ -64,7 +64,7 @@ def machine(
             self.held: list[Held] = []
             self.owners: list[Owner] = [self.wait(self.bus.register(name)) for name in ("one", "two")]
 
-        def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        def wait(self, work: Awaitable[T]) -> T:
             return self.loop.run_until_complete(work)
 
         def teardown(self) -> None:
@@ -194,5 +194,6 @@ def test_any_history_keeps_the_invariants(
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
+            phases=[Phase.explicit, Phase.generate],
         ),
     )

@@ -1,6 +1,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from factory.domain.errors import ErrorCategory
 from factory.domain.task import TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery
@@ -156,4 +157,4 @@ async def test_an_owner_that_retires_gives_everything_back_unharmed(
 
 
 def _error() -> TaskError:
-    return TaskError(message="late", category="dependency", retryable=True, error_type="Problem")  # type: ignore[arg-type]
+    return TaskError(message="late", category=ErrorCategory.DEPENDENCY, retryable=True, error_type="Problem")

@@ -59,9 +59,13 @@ def test_errors_are_told_apart(error: Exception, category: ErrorCategory, retrya
     assert found.message
 
 
+def _fail(message: str) -> None:
+    raise ValueError(message)
+
+
 def test_the_record_can_be_stored_and_shows_the_stack() -> None:
     try:
-        raise ValueError("a\x00b\udcff" + "x" * 100_000)
+        _fail("a\x00b\udcff" + "x" * 100_000)
     except ValueError as error:
         found = classify(error)
     assert found.message.startswith("a\N{REPLACEMENT CHARACTER}b?")
