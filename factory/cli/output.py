@@ -49,9 +49,14 @@ def write_rich(renderable: "RenderableType") -> None:
     from rich.console import Console  # noqa: PLC0415 - JSON output does without
 
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = console.measure(renderable, options=console.options.update(width=_ENDLESS)).maximum
-    console.print(renderable)
+    if console.is_terminal:
+        console.print(renderable)
+        return
+    console.width = console.measure(renderable, options=console.options.update(width=_ENDLESS)).maximum
+    with console.capture() as captured:
+        console.print(renderable)
+    for line in captured.get().splitlines():
+        typer.echo(line.rstrip())
 
 
 def short(identifier: object) -> str:

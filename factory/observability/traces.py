@@ -98,7 +98,7 @@ def parse_traceparent(traceparent: str) -> SpanContext:
             return context
     raise BadInputError(
         f"{traceparent!r} is not a W3C traceparent.",
-        remedy="Expected <2 hexadecimal digits>-<32 hexadecimal digits>-<16 hexadecimal digits>-<2 hexadecimal digits>.",
+        remedy="Expected version, trace, parent and flags as 2, 32, 16 and 2 hexadecimal digits, joined by hyphens.",
         field="traceparent",
     )
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def _imports(*folders: str) -> set[str]:
     return {name for name in found if name.split(".", maxsplit=1)[0] not in own}
 
 
+@cache
 def _owners() -> dict[str, str]:
     """Return the distribution of every installed file, because several share namespaces such as opentelemetry."""
     return {

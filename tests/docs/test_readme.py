@@ -12,6 +12,7 @@ import pytest
 
 from factory.actors.roster import load_roster
 from factory.artifacts.blobs import BlobStore
+from factory.cli.app import main
 from factory.control.blueprints import find_blueprint
 from factory.domain.artifact import KINDS, ArtifactRef, ArtifactStatus, Content
 from factory.domain.ids import derived_id, new_id
@@ -88,18 +89,18 @@ def test_the_settings_table_is_that_of_the_code() -> None:
     assert table == settings_table(), "run `python -m tests.docs.settings_table`"
 
 
-def test_every_command_of_the_readme_exists() -> None:
+def test_every_command_of_the_readme_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     named = {
-        tuple(re.findall(r"[a-z]+", command)[:3])
+        tuple(re.findall(r"[a-z]+", command)[:2])
         for row in re.findall(r"^\| `factory (.*?)` \|", README, re.MULTILINE)
-        for command in [re.split(r" [A-Z-]", row)[0]]
+        for command in re.split(r"`, `", re.split(r" [A-Z-]", row)[0])
     }
-    assert len(named) >= 10
+    assert named >= {("build",), ("up",), ("down",), ("status",), ("project", "lineage"), ("artifact", "diff")}
     for words in named:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("factory"), *words, "--help"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, words
+        monkeypatch.setattr("sys.argv", ["factory", *words, "--help"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0, words
 
 
 def test_links_lead_somewhere() -> None:
