@@ -314,6 +314,13 @@ def test_names_that_the_service_needs_itself_may_stand_aside(trees: Trees) -> No
     assert judge(trees, "test-report") == ()
 
 
+def test_paths_of_the_service_belong_to_no_entity_of_that_name(trees: Trees) -> None:
+    change(trees, "domain-model", MODEL, '"collection": "books"', '"collection": "health"')
+    change(trees, "api-specification", API, "/books:", "/health-records:")
+
+    assert judge(trees, "api-specification") == ()
+
+
 @pytest.mark.parametrize(
     "diagram",
     [
