@@ -136,9 +136,9 @@ def _problems(_: Facts) -> Iterator[_Record]:
 def _outbox(facts: Facts) -> Iterator[_Record]:
     if not facts.has_events:
         return
-    names = listing([event.name for event in facts.design.events[:_EXAMPLES]])
+    names = [event.name for event in facts.design.events[:_EXAMPLES]]
     more = len(facts.design.events) - _EXAMPLES
-    told = f"{names}{f' and {more} more' if more > 0 else ''}"
+    told = listing([*names, f"{more} more"] if more > 0 else names)
     yield _Record(
         "Publish events through an outbox",
         f"Others learn of what happened from events: {told}. A crash between the database and the receiver must "
@@ -175,7 +175,7 @@ def _lifecycles(facts: Facts) -> Iterator[_Record]:
 def _uniqueness(facts: Facts) -> Iterator[_Record]:
     if not facts.uniques:
         return
-    statements = listing([unique.statement.rstrip(".") for _, unique in facts.uniques], "and")
+    statements = "; ".join(unique.statement.rstrip(".") for _, unique in facts.uniques)
     partial = [unique for _, unique in facts.uniques if unique.except_states]
     extra = " Records in states that do not count are left out of the index." if partial else ""
     yield _Record(
@@ -194,7 +194,7 @@ def _limits(facts: Facts) -> Iterator[_Record]:
     limits = [limit for resource in facts.design.resources for limit in resource.limits]
     if not limits:
         return
-    statements = listing([limit.statement.rstrip(".") for limit in limits], "and")
+    statements = "; ".join(limit.statement.rstrip(".") for limit in limits)
     shared = listing(
         list(dict.fromkeys(words(limit.member.relation.name) for limit in limits if limit.member.relation))
     )

@@ -41,7 +41,7 @@ class Checks:
         for obstacle in self.obstacles.of(operation):
             yield self._refusal(who, operation, obstacle)
         endpoint = self.obstacles.endpoint(operation)
-        if operation.kind not in (OperationKind.CREATE, OperationKind.LIST):
+        if operation.kind is not OperationKind.LIST:
             yield from (self._not_own(actor, operation) for actor in endpoint.own_only)
         others = [actor.name for actor in self.model.actors if actor.name not in endpoint.roles]
         if others:
@@ -145,6 +145,9 @@ class Checks:
     def _not_own(self, actor: str, operation: Operation) -> Check:
         who = self.phrases.an_actor(actor)
         thing = self.phrases.a(operation.entity)
+        if operation.kind is OperationKind.CREATE:
+            when = f"they try to {self.phrases.act(operation)} for someone else"
+            return Check(f"{who} is signed in", when, _NOTHING_STORED)
         return Check(
             f"{who} is signed in and {thing} belongs to someone else",
             f"they try to {self.phrases.act_on(operation)}",

@@ -227,14 +227,15 @@ class _Drafts:
 
     def _ownership(self, entity: str, actor: str, operations: list[Operation]) -> _Draft:
         who = self.phrases.an_actor(actor)
-        single = [operation for operation in operations if operation.kind is not OperationKind.LIST]
+        created = [operation for operation in operations if operation.kind is OperationKind.CREATE]
+        listed = [operation for operation in operations if operation.kind is OperationKind.LIST]
+        single = [operation for operation in operations if operation not in created and operation not in listed]
         parts = []
-        if single:
-            acts = self.phrases.acts_together(single)
-            parts.append(
-                f"If {who} attempts to {acts} that is not their own, then the system shall refuse and change nothing."
-            )
-        if len(single) < len(operations):
+        for found, whose in ((created, "for someone else"), (single, "that is not their own")):
+            if found:
+                acts = self.phrases.acts_together(found)
+                parts.append(f"If {who} attempts to {acts} {whose}, then the system shall refuse and change nothing.")
+        if listed:
             parts.append(f"When {who} lists {self.phrases.nouns(entity)}, the system shall return only their own.")
-        pattern = "unwanted behaviour" if single else "event-driven"
+        pattern = "unwanted behaviour" if len(listed) < len(operations) else "event-driven"
         return _Draft(" ".join(parts), pattern, tuple(operations), self._origin(operations[0]), entity)

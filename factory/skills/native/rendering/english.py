@@ -9,7 +9,8 @@ _ACRONYMS = frozenset(
     {"api", "bic", "cpu", "csv", "cv", "gdpr", "gps", "html", "iban", "id", "imei", "ip", "isbn", "iso", "json", "mrn"}
     | {"nhs", "pdf", "pin", "qr", "sim", "sku", "sms", "ssn", "tv", "url", "uuid", "vat", "vin", "vip", "xml"}
 )
-_MOMENTS = {"at": "time", "on": "date", "by": "name"}
+_MOMENTS = {"at": "time", "on": "date", "for": "date", "by": "name"}
+_PARTICLES = frozenset({"away", "back", "down", "in", "off", "on", "out", "over", "through", "up"})
 _THIRD_PERSON = {"be": "is", "have": "has", "do": "does", "go": "goes", "undo": "undoes", "redo": "redoes"}
 
 
@@ -30,8 +31,16 @@ def field_words(name: str) -> str:
 
 def is_or_are(noun: str) -> str:
     """Return the form of `be` that agrees with the noun."""
-    last = noun.rpartition(" ")[2]
+    last = re.split(r" (?:at|by|for|in|of|on|per|to) ", noun)[0].rpartition(" ")[2]
     return "are" if last.endswith("s") and not last.endswith("ss") and engine().singular_noun(last) else "is"
+
+
+def split_verb(verb: str) -> tuple[str, str, str]:
+    """Return a verb's head, its particle, and the object it carries: `check`, `out`, `` or `record`, ``, `mileage`."""
+    head, _, rest = verb.partition(" ")
+    if rest in _PARTICLES:
+        return head, rest, ""
+    return head, "", rest
 
 
 def as_noun(label: str) -> str:

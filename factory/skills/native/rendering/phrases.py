@@ -12,6 +12,7 @@ from factory.skills.native.rendering.english import (
     is_or_are,
     listing,
     plural,
+    split_verb,
     third_person,
     with_article,
     words,
@@ -39,6 +40,7 @@ _NOW = {
     "ne": "not now",
 }
 _GIVING = frozenset({"add", "allocate", "assign", "attach", "connect", "link"})
+_PREPOSITIONS = frozenset({"at", "for", "in", "on", "to", "with"})
 _SETTING = frozenset({"adjust", "change", "correct", "edit", "enter", "record", "set", "update"})
 
 
@@ -153,11 +155,20 @@ class Phrases:
         return self._named(operation) != operation.entity
 
     def _named(self, operation: Operation) -> str:
+        return self._named_with_preposition(operation)[1]
+
+    def _named_with_preposition(self, operation: Operation) -> tuple[str, str]:
+        """Return the preposition and the entity in the operation's name, as in `register_for_conference`."""
         if operation.kind is not OperationKind.CREATE:
-            return operation.entity
+            return "", operation.entity
         tail = operation.name.removeprefix(f"{operation.verb}_")
-        named = (entity.name for entity in self.model.entities if snake(entity.name) == tail)
-        return next(named, operation.entity)
+        preposition, _, rest = tail.partition("_")
+        for entity in self.model.entities:
+            if snake(entity.name) == tail:
+                return "", entity.name
+            if preposition in _PREPOSITIONS and snake(entity.name) == rest:
+                return preposition, entity.name
+        return "", operation.entity
 
     def acts_together(self, operations: Iterable[Operation], thing: str | None = None, conjunction: str = "or") -> str:
         """Return several operations of one entity as one phrase: `book, complete or reschedule an appointment`.
@@ -170,7 +181,10 @@ class Phrases:
         for operation in operations:
             entity = operation.entity
             verb, named = self._verb_and_object(operation)
-            if named == self.a(entity):
+            head, particle, _ = split_verb(verb)
+            if particle and thing and named == self.a(entity):
+                phrases.append(f"{head} {thing} {particle}")
+            elif named == self.a(entity):
                 simple.append(verb)
             else:
                 phrases.append(f"{verb} {named}".replace(self.a(entity), thing or self.a(entity), 1))
@@ -178,12 +192,16 @@ class Phrases:
         return listing([*joined, *phrases], conjunction)
 
     def _verb_and_object(self, operation: Operation) -> tuple[str, str]:
-        verb = words(operation.verb)
-        thing = self.a(self._named(operation))
+        preposition, named = self._named_with_preposition(operation)
+        verb = f"{words(operation.verb)} {preposition}".strip()
+        thing = self.a(named)
         if operation.kind is OperationKind.LIST:
             return verb, self.nouns(operation.entity)
         if verb.startswith("mark "):
             return "mark", f"{thing} as {verb.removeprefix('mark ').removeprefix('as ')}"
+        head, _, carried = split_verb(verb)
+        if carried and operation.kind is OperationKind.CHANGE:
+            return head, f"the {carried} of {thing}"
         if verb in _GIVING and operation.relations:
             return verb, f"{listing([with_article(field_words(name)) for name in operation.relations])} to {thing}"
         changed = [*operation.fields, *operation.relations]
