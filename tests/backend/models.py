@@ -205,13 +205,18 @@ def clinic() -> DomainModel:
                 transition="reopen",
             ),
             operation("create", "issue", "Invoice", "issue_invoice", "receptionist"),
-            operation(
-                "read", "view", "Invoice", "view_invoice", "receptionist", "patient", own_only=["patient"]
-            ),
+            operation("read", "view", "Invoice", "view_invoice", "receptionist", "patient", own_only=["patient"]),
         ],
         events=[
             event("PatientRegistered", "Patient", "register_patient", "name"),
-            event("AppointmentBooked", "Appointment", "book_appointment", "start", "status", relations=("patient", "doctor")),
+            event(
+                "AppointmentBooked",
+                "Appointment",
+                "book_appointment",
+                "start",
+                "status",
+                relations=("patient", "doctor"),
+            ),
             event("AppointmentRescheduled", "Appointment", "reschedule_appointment", "start", "end"),
             event("AppointmentConfirmed", "Appointment", "confirm_appointment", "status"),
             event("AppointmentCancelled", "Appointment", "cancel_appointment", "start", "note", relations=("patient",)),
@@ -313,14 +318,25 @@ def school() -> DomainModel:
                 field("place", "geo-point", required=False),
                 field("extras", "json", required=False),
             ),
-            entity("Enrollment", "enrollments", field("grade", "integer", required=False), field("state", "enum", enum="EnrollmentState")),
+            entity(
+                "Enrollment",
+                "enrollments",
+                field("grade", "integer", required=False),
+                field("state", "enum", enum="EnrollmentState"),
+            ),
             entity("Room", "rooms", field("name")),
             entity("Tag", "tags", field("word")),
             entity("Building", "buildings", field("name")),
         ],
         relations=[
             relation(
-                "Student", "courses", "Course", "students", kind="many-to-many", join_entity="Enrollment", required=False
+                "Student",
+                "courses",
+                "Course",
+                "students",
+                kind="many-to-many",
+                join_entity="Enrollment",
+                required=False,
             ),
             relation("Enrollment", "student", "Student", "enrollments", on_delete="cascade"),
             relation("Enrollment", "course", "Course", "enrollments"),
@@ -363,9 +379,7 @@ def school() -> DomainModel:
             operation("create", "enroll", "Enrollment", "enroll", "student", own_only=["student"], event="Enrolled"),
             operation("read", "view", "Enrollment", "view_enrollment", "student", own_only=["student"]),
             operation("change", "grade", "Enrollment", "grade_enrollment", "registrar", fields=["grade"]),
-            operation(
-                "transition", "close", "Enrollment", "close_enrollment", "registrar", transition="close"
-            ),
+            operation("transition", "close", "Enrollment", "close_enrollment", "registrar", transition="close"),
             operation("create", "propose", "Tag", "propose_tag", "guest", "registrar", own_only=["guest"]),
             operation("update", "rename", "Tag", "rename_tag", "guest", "registrar", own_only=["guest"]),
             operation("list", "list", "Tag", "list_tags", "guest", own_only=["guest"]),
@@ -374,8 +388,25 @@ def school() -> DomainModel:
         ],
         events=[
             event("Enrolled", "Enrollment", "enroll", "grade", "state", relations=("student", "course")),
-            event("CourseAdded", "Course", "add_course", "title", "price", "weight", "opens_at", "announced", "first_day",
-                  "reference", "level", "place", "syllabus", "extras", "active", "lesson", relations=("tags", "predecessor")),
+            event(
+                "CourseAdded",
+                "Course",
+                "add_course",
+                "title",
+                "price",
+                "weight",
+                "opens_at",
+                "announced",
+                "first_day",
+                "reference",
+                "level",
+                "place",
+                "syllabus",
+                "extras",
+                "active",
+                "lesson",
+                relations=("tags", "predecessor"),
+            ),
             event("CourseDropped", "Course", "drop_course", "title"),
             event("RoomAdded", "Room", "add_room", relations=("building", "spare")),
         ],
@@ -465,8 +496,28 @@ def shop() -> DomainModel:
         ],
         operations=[
             operation(kind, kind, name, f"{kind}_{name.lower()}")
-            for name in ("Order", "User", "Group", "Session", "Event", "Base", "Model", "Field", "Request", "Response",
-                         "File", "Path", "Date", "Class", "Outbox", "Problem", "Health", "Permission", "Empty", "Status")
+            for name in (
+                "Order",
+                "User",
+                "Group",
+                "Session",
+                "Event",
+                "Base",
+                "Model",
+                "Field",
+                "Request",
+                "Response",
+                "File",
+                "Path",
+                "Date",
+                "Class",
+                "Outbox",
+                "Problem",
+                "Health",
+                "Permission",
+                "Empty",
+                "Status",
+            )
             for kind in ("create", "read", "list", "update", "delete")
         ]
         + [

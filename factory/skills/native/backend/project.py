@@ -1,8 +1,10 @@
 """Which files a service consists of."""
 
 from factory.skills.native.backend.render import Renderer, formatted
-from factory.skills.native.backend.service import service_view
+from factory.skills.native.backend.seeds import seed_views
+from factory.skills.native.backend.service import ServiceView, service_view
 from factory.skills.native.backend.tables import migration
+from factory.skills.native.backend.testing import resource_case
 from factory.skills.native.service_design.design import ServiceDesign
 
 _STATIC = (
@@ -34,8 +36,20 @@ _STATIC = (
     "__init__.py",
     "cli.py",
     "logs.py",
-    "seed.py",
+    "samples.py",
     "settings.py",
+)
+_TESTS = (
+    "checks.py",
+    "conftest.py",
+    "test_authentication.py",
+    "test_commands.py",
+    "test_contract.py",
+    "test_http.py",
+    "test_layers.py",
+    "test_migration.py",
+    "test_permissions.py",
+    "test_relay.py",
 )
 _ROOT = (
     ".env.example",
@@ -75,4 +89,24 @@ def project_files(design: ServiceDesign) -> dict[str, str]:
             renderer.add("src/package/api/resource.py", f"{source}/api/{resource.router}.py", resource=resource)
             path = f"{source}/api/schemas/{resource.router}.py"
             renderer.add("src/package/api/schemas/resource.py", path, resource=resource)
+    renderer.add("src/package/seed.py", f"{source}/seed.py", seeds=seed_views(design))
+    _add_tests(renderer, design, service)
     return formatted(renderer.files)
+
+
+def _add_tests(renderer: Renderer, design: ServiceDesign, service: ServiceView) -> None:
+    cases = [
+        resource_case(design, resource, view)
+        for resource, view in zip(design.resources, service.resources, strict=True)
+    ]
+    for path in _TESTS:
+        renderer.add(f"tests/{path}", f"tests/{path}")
+    renderer.add("tests/factories.py", "tests/factories.py", cases=cases)
+    names = [name for case in cases for name in case.factory.exports]
+    for case in cases:
+        if case.endpoints:
+            path = f"tests/api/test_{case.view.router}.py"
+            renderer.add("tests/api/test_resource.py", path, case=case, factory_names=names)
+        if case.view.has_domain:
+            path = f"tests/rules/test_{case.view.domain_module}_rules.py"
+            renderer.add("tests/rules/test_entity.py", path, case=case)

@@ -10,7 +10,7 @@ from factory.skills.native.backend.tables import links, row_class
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
 from factory.skills.native.service_design.design import ServiceDesign
 from factory.skills.native.service_design.naming import FUNCTION_NAMES, python_name, sentence
-from factory.skills.native.service_design.parts import Endpoint, Member, Resource
+from factory.skills.native.service_design.parts import Endpoint, Member, Ownership, Resource
 from factory.skills.native.service_design.problems import problem_statuses
 
 _FIXED_MODULES = frozenset({"app", "auth", "database", "health", "middleware", "problems", "schemas", "types"})
@@ -208,8 +208,12 @@ class _Function:
         lines.append(f'response.headers["Location"] = f"/{self._resource.path}/{{row.id}}"')
         return [*lines, self._answer()]
 
-    def _owners(self) -> tuple[object, ...]:
+    def _owners(self) -> tuple[Ownership, ...]:
         return tuple(owner for owner in self._resource.ownerships if owner.role in self._endpoint.own_only)
+
+    def _may_change_owner(self, members: tuple[Member, ...]) -> bool:
+        owned_by = {path[0].member for owner in self._resource.ownerships for path in owner.paths}
+        return any(member.name in owned_by for member in members)
 
     def _initial(self, member: Member, sets: set[str]) -> list[str]:
         if member is self._resource.state:
@@ -243,7 +247,7 @@ class _Function:
         elif self._endpoint.body:
             lines += self._assigned(members)
             lines += self._checks(members, self._touched(members))
-            lines += self._own() if members else []
+            lines += self._own() if self._may_change_owner(members) else []
         else:
             lines.append("row.updated_at = now()")
         return [*lines, *self._events(), "session.commit()", self._answer()]
@@ -268,7 +272,10 @@ class _Function:
             for unique in self._resource.uniques
         ):
             lines.append("require_unique(session, row)")
-        if any(limit.states and target in limit.states for limit in self._resource.limits):
+        if any(
+            limit.states and target in limit.states and not set(sources) <= set(limit.states)
+            for limit in self._resource.limits
+        ):
             lines.append("require_limits(session, row)")
         return lines
 

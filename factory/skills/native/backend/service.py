@@ -73,8 +73,7 @@ class LimitView:
     applies: str
     target: str
     attribute: str
-    state: str
-    states: str
+    condition: str
     limit: int
     statement: str
 
@@ -190,6 +189,8 @@ class ServiceView:
     has_ownerships: bool
     has_lists: bool
     has_everyone: bool
+    has_denials: bool
+    body_endpoint: dict[str, str] | None
 
 
 def service_view(design: ServiceDesign) -> ServiceView:
@@ -235,6 +236,8 @@ def service_view(design: ServiceDesign) -> ServiceView:
         has_deletes=any("StillReferencedError" in line for line in lines),
         has_ownerships=any("require_own" in line for line in lines),
         has_lists=any(resource.list for resource in resources),
+        has_denials=any(len(endpoint.roles) < len(design.roles) for endpoint in endpoints),
+        body_endpoint=_body_endpoint(endpoints),
         has_everyone=any(endpoint.roles_expr == "EVERYONE" for endpoint in endpoints),
     )
 
@@ -333,9 +336,14 @@ def _unique(design: ServiceDesign, resource: Resource, unique: Unique) -> Unique
     applies = [f"row.{member.attribute} is not None" for member in unique.members if not member.required]
     conditions = [f"{row}.{member.attribute} == row.{member.attribute}" for member in unique.members]
     if unique.except_states and resource.state:
+        state = resource.state.attribute
         states = _states(design, resource, unique.except_states)
-        applies.append(f"row.{resource.state.attribute} not in {states}")
-        conditions.append(f"{row}.{resource.state.attribute}.not_in({states})")
+        if len(unique.except_states) == 1:
+            applies.append(f"row.{state} is not {states}")
+            conditions.append(f"{row}.{state} != {states}")
+        else:
+            applies.append(f"row.{state} not in {states}")
+            conditions.append(f"{row}.{state}.not_in({states})")
     return UniqueView("".join(f"{one} and " for one in applies), tuple(conditions), quoted(unique.statement))
 
 
@@ -343,14 +351,16 @@ def _limit(design: ServiceDesign, resource: Resource, limit: Limit) -> LimitView
     assert limit.member.relation is not None  # noqa: S101 - limits are on references
     applies = [] if limit.member.required else [f"row.{limit.member.attribute} is not None"]
     states = _states(design, resource, limit.states) if limit.states and resource.state else ""
+    condition = ""
     if states and resource.state:
-        applies.append(f"row.{resource.state.attribute} in {states}")
+        state, single = resource.state.attribute, len(limit.states) == 1
+        applies.append(f"row.{state} {'is' if single else 'in'} {states}")
+        condition = f"{state} == {states}" if single else f"{state}.in_({states})"
     return LimitView(
         applies="".join(f"{one} and " for one in applies),
         target=row_class(design.resource(limit.member.relation.target)),
         attribute=limit.member.attribute,
-        state=resource.state.attribute if resource.state else "",
-        states=states,
+        condition=condition,
         limit=limit.limit,
         statement=quoted(limit.statement),
     )
@@ -359,7 +369,8 @@ def _limit(design: ServiceDesign, resource: Resource, limit: Limit) -> LimitView
 def _states(design: ServiceDesign, resource: Resource, states: tuple[str, ...]) -> str:
     view = lifecycle_view(design, resource)
     enum = view.enum if view else ""
-    return "(" + "".join(f"{enum}.{state.upper()}, " for state in states).rstrip() + ")"
+    names = [f"{enum}.{state.upper()}" for state in states]
+    return names[0] if len(names) == 1 else f"({', '.join(names)})"
 
 
 def _enum(design: ServiceDesign, name: str) -> EnumView:
@@ -446,6 +457,14 @@ def _type_names(types: frozenset[str], decimals: tuple[DecimalView, ...]) -> tup
         if (name not in all_decimals or name in decimal_names)
         and (name not in conditional or conditional[name] in types)
     )
+
+
+def _body_endpoint(endpoints: tuple[EndpointView, ...]) -> dict[str, str] | None:
+    """Return an endpoint that takes a body, and a role that may call it."""
+    for endpoint in endpoints:
+        if any(parameter.startswith("body:") for parameter in endpoint.parameters):
+            return {"method": endpoint.method, "path": endpoint.path, "role": endpoint.roles[0].upper()}
+    return None
 
 
 def _article(label: str) -> str:

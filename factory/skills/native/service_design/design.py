@@ -41,6 +41,7 @@ from factory.skills.native.service_design.parts import HopKind, Member, Resource
 from factory.skills.native.service_design.shapes import MONEY_DIGITS, Schema, field_schema, text_length
 
 MOST_REFERENCES = 100
+_NAMED = {FieldType.GEO_POINT: "GeoPoint", FieldType.FILE: "FileReference"}
 _UUID: Schema = {"type": "string", "format": "uuid"}
 
 
@@ -152,9 +153,7 @@ def _members(model: DomainModel, entity: Entity, enums: dict[str, str]) -> tuple
                 name=field.name,
                 attribute=python_name(field.name, ATTRIBUTE_NAMES),
                 required=field.required,
-                schema=field_schema(
-                    model, entity.name, field, lambda name: {"$ref": f"#/components/schemas/{enums[name]}"}
-                ),
+                schema=_api_schema(model, entity, field, enums),
                 field=field,
                 has_default=has_default,
                 default=default,
@@ -164,6 +163,17 @@ def _members(model: DomainModel, entity: Entity, enums: dict[str, str]) -> tuple
         if relation.join_entity is None:
             found.append(_relation_member(model, relation, relaxed=(entity.name, relation.name) in relaxed))
     return tuple(found)
+
+
+def _api_schema(model: DomainModel, entity: Entity, field: ProductField, enums: dict[str, str]) -> Schema:
+    """Return the field's schema as the API refers to it: enumerations, files and places by name."""
+    if field.type in _NAMED:
+        return _reference(_NAMED[field.type])
+    return field_schema(model, entity.name, field, lambda name: _reference(enums[name]))
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _relation_member(model: DomainModel, relation: Relation, *, relaxed: bool) -> Member:

@@ -1,0 +1,592 @@
+"""What the generated tests need to know about a resource: values that pass, values that must not, and owners."""
+
+import re
+from dataclasses import dataclass
+
+from factory.domain.product import FieldType, OperationKind, snake
+from factory.skills.native.backend.expressions import comparison, python_type, quoted
+from factory.skills.native.backend.routes import EndpointView, endpoint_view
+from factory.skills.native.backend.rules import lifecycle_view, step_views
+from factory.skills.native.backend.samples import Assignment, plain_source, solve
+from factory.skills.native.backend.service import ResourceView
+from factory.skills.native.backend.tables import links, row_class
+from factory.skills.native.service_design.conditions import ValueKind, value_kind
+from factory.skills.native.service_design.design import ServiceDesign
+from factory.skills.native.service_design.parts import (
+    Endpoint,
+    Filter,
+    FilterKind,
+    HopKind,
+    Limit,
+    Member,
+    Ownership,
+    Resource,
+    Rule,
+    Step,
+    Unique,
+)
+from factory.skills.native.service_design.shapes import TEXTUAL
+
+_MOST_RECORDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class FactoryView:
+    """How tests make records of a resource."""
+
+    name: str
+    row: str
+    plain: tuple[tuple[str, str], ...]
+    targets: tuple[tuple[str, str], ...]
+    links: tuple[tuple[str, str, str], ...]
+    body: tuple[tuple[str, str], ...]
+    owners: tuple["OwnerCase", ...]
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """The functions of the factory."""
+        owners = [owner.function for owner in self.owners]
+        return (f"make_{self.name}", *([f"{self.name}_json"] if self.body else []), *owners)
+
+    @property
+    def uses_number(self) -> bool:
+        """Tell whether any value differs from record to record."""
+        return any(_first(value) != value for _, value in self.plain)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerCase:
+    """How a record that belongs to the bearer of a role is made."""
+
+    role: str
+    function: str
+    lines: tuple[str, ...]
+    given: str
+    entity: str
+
+
+@dataclass(frozen=True, slots=True)
+class FilterCase:
+    """A filter with a record that matches and one that does not."""
+
+    name: str
+    matching: str
+    other: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueCase:
+    """Two records that would share what is unique."""
+
+    name: str
+    given: str
+    shared: tuple[tuple[str, str], ...]
+    freed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCase:
+    """As many records as a limit allows."""
+
+    name: str
+    target: str
+    member: str
+    body_member: str
+    limit: int
+    given: str
+    is_owner: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GuardCase:
+    """Values under which one guard of a transition refuses."""
+
+    number: int
+    given: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepCase:
+    """A transition: where it may start, where it may not, and what makes its guards pass or fail."""
+
+    function: str
+    sources: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    target: str
+    given: str
+    arguments: str
+    guards: tuple[GuardCase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCase:
+    """Arguments under which a rule holds and under which it is broken."""
+
+    function: str
+    passing: str
+    failing: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCase:
+    """What a delete meets: records that refer to the deleted one."""
+
+    child: str
+    child_row: str
+    member: str
+    given: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCase:
+    """An endpoint with what its tests need."""
+
+    view: EndpointView
+    kind: str
+    path: str
+    fields: tuple[tuple[str, str, bool], ...]
+    required: tuple[str, ...]
+    nullable: tuple[str, ...]
+    invalid: tuple[tuple[str, str], ...]
+    references: tuple[str, ...]
+    rules: tuple[tuple[str, str], ...]
+    uniques: tuple[UniqueCase, ...]
+    limits: tuple[LimitCase, ...]
+    step: StepCase | None
+    events: tuple[str, ...]
+    own_roles: tuple[str, ...]
+    can_be_foreign: bool
+    free_role: str
+    required_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceCase:
+    """A resource with what its tests need."""
+
+    view: ResourceView
+    factory: FactoryView
+    endpoints: tuple[EndpointCase, ...]
+    filters: tuple[FilterCase, ...]
+    deletes: tuple[DeleteCase, ...]
+    state: str
+    initial_value: str
+    sort_names: tuple[tuple[str, str], ...]
+    state_name: str
+    state_enum: str
+    shown: tuple[tuple[str, str], ...]
+    single: tuple[str, ...]
+    steps: tuple[StepCase, ...]
+    rules: tuple[RuleCase, ...]
+
+
+def resource_case(design: ServiceDesign, resource: Resource, view: ResourceView) -> ResourceCase:
+    """Return the tests' view of a resource."""
+    return _Cases(design, resource).case(view)
+
+
+class _Cases:
+    def __init__(self, design: ServiceDesign, resource: Resource) -> None:
+        self._design = design
+        self._resource = resource
+        self._name = factory_name(resource)
+        self._conditions = [rule.condition for rule in resource.rules]
+        self._solved: Assignment = solve(design, resource, self._conditions) or {}
+
+    def case(self, view: ResourceView) -> ResourceCase:
+        lifecycle = lifecycle_view(self._design, self._resource)
+        return ResourceCase(
+            view=view,
+            factory=self._factory(),
+            endpoints=tuple(self._endpoint(endpoint) for endpoint in self._resource.endpoints),
+            filters=tuple(case for one in self._resource.filters for case in self._filter(one)),
+            deletes=self._deletes(),
+            state=self._resource.state.attribute if self._resource.state else "",
+            initial_value=self._resource.lifecycle.initial if self._resource.lifecycle else "",
+            sort_names=tuple(
+                (key, self._attribute(key))
+                for key in self._resource.sorts
+                if not key.startswith("-") and self._solved.get(key) != "None"
+            ),
+            state_name=self._resource.state.name if self._resource.state else "",
+            state_enum=lifecycle.enum if lifecycle else "",
+            shown=tuple((member.name, _shown(member)) for member in self._resource.members),
+            single=self._single(),
+            steps=tuple(self._step(step) for step in self._resource.steps),
+            rules=tuple(case for rule in self._resource.rules for case in self._rule(rule)),
+        )
+
+    def _arguments(self, values: Assignment) -> str:
+        return "".join(f", {self._attribute(name)}={_first(value)}" for name, value in values.items())
+
+    def _given(self, values: Assignment) -> str:
+        """Return the values beside those that a role needs, as a dictionary."""
+        items = ", ".join(f'"{self._attribute(name)}": {_first(value)}' for name, value in values.items())
+        return f"given | {{{items}}}" if items else "given"
+
+    def _attribute(self, name: str) -> str:
+        return name if name in ("created_at", "updated_at") else self._resource.member(name).attribute
+
+    def _factory(self) -> FactoryView:
+        create = self._resource.endpoint(OperationKind.CREATE)
+        plain = tuple(
+            (member.attribute, self._value(member)) for member in self._resource.members if member.field is not None
+        )
+        targets = tuple(
+            (member.attribute, factory_name(self._design.resource(member.relation.target)))
+            for member in self._resource.members
+            if member.relation and member.is_reference and member.required
+        )
+        collections = tuple(
+            (link.ids, link.attribute, link.target_row) for link in links(self._design, self._resource)
+        )
+        members = {member for endpoint in self._resource.endpoints for member in endpoint.members}
+        body = tuple((member.name, member.attribute) for member in self._resource.members if member in members)
+        return FactoryView(
+            name=self._name,
+            row=row_class(self._resource),
+            plain=plain,
+            targets=targets,
+            links=collections,
+            body=body if create or members else (),
+            owners=tuple(self._owner(owner) for owner in self._resource.ownerships),
+        )
+
+    def _value(self, member: Member) -> str:
+        return self._solved.get(member.name) or plain_source(self._design, self._resource, member)
+
+    def _owner(self, owner: Ownership) -> OwnerCase:
+        function = f"{self._name}_of_{owner.role}"
+        path = owner.paths[0]
+        first = path[0]
+        if first.kind is HopKind.SELF:
+            return OwnerCase(owner.role.upper(), function, ("own = uuid4()",), '{"id": own}', "own")
+        if first.kind is HopKind.CREATOR:
+            return OwnerCase(owner.role.upper(), function, (), '{"created_by": SUBJECT}', "None")
+        person = factory_name(self._design.resource(path[-1].target))
+        lines = [f"own = make_{person}(session).id"]
+        held = "own"
+        for hop in reversed(path[1:]):
+            value = f"[{held}]" if hop.kind is HopKind.COLLECTION else held
+            maker = factory_name(self._design.resource(hop.entity))
+            lines.append(f"{maker}_id = make_{maker}(session, {hop.member}={value}).id")
+            held = f"{maker}_id"
+        value = f"[{held}]" if first.kind is HopKind.COLLECTION else held
+        return OwnerCase(owner.role.upper(), function, tuple(lines), f'{{"{first.member}": {value}}}', "own")
+
+    def _endpoint(self, endpoint: Endpoint) -> EndpointCase:
+        view = endpoint_view(self._design, self._resource, endpoint)
+        creates = endpoint.kind is OperationKind.CREATE
+        owners = {owner.role: owner for owner in self._resource.ownerships}
+        free = [role for role in endpoint.roles if role not in endpoint.own_only]
+        kinds = {hop.kind for role in endpoint.own_only for path in owners[role].paths for hop in path}
+        return EndpointCase(
+            view=view,
+            kind=endpoint.kind.value,
+            path=endpoint.path,
+            fields=tuple((member.name, member.attribute, member.is_collection) for member in endpoint.members),
+            required=tuple(
+                member.name
+                for member in endpoint.members
+                if member.required
+                and endpoint.kind is not OperationKind.UPDATE
+                and not (creates and member.has_default)
+            ),
+            nullable=tuple(member.name for member in endpoint.members if not member.required),
+            invalid=tuple(case for member in endpoint.members for case in _invalid(member)),
+            references=tuple(member.name for member in endpoint.members if member.is_reference),
+            rules=self._broken_rules(endpoint) if endpoint.members else (),
+            uniques=tuple(case for unique in self._resource.uniques for case in self._unique(unique, endpoint)),
+            limits=tuple(case for limit in self._resource.limits for case in self._limit(limit, endpoint)),
+            step=self._step(endpoint.step) if endpoint.step else None,
+            events=tuple(event.name for event in endpoint.events),
+            own_roles=tuple(role.upper() for role in endpoint.own_only),
+            can_be_foreign=bool(endpoint.own_only)
+            and not (creates and kinds & {HopKind.SELF, HopKind.CREATOR}),
+            free_role=(free or list(endpoint.roles))[0].upper(),
+            required_names=tuple(member.name for member in endpoint.members if member.required),
+        )
+
+    def _broken_rules(self, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+        """Return, per rule that the endpoint can break, values under which it alone is broken."""
+        found = []
+        settable = set(endpoint.members)
+        for rule in self._resource.rules:
+            others = [other.condition for other in self._resource.rules if other is not rule]
+            names = [rule.condition.left]
+            if rule.condition.right_kind == "field":
+                names.append(str(rule.condition.right))
+            if not all(self._resource.member(name) in settable for name in names):
+                continue
+            solved = solve(self._design, self._resource, others, rule.condition) or solve(
+                self._design, self._resource, [], rule.condition
+            )
+            if solved is None:
+                continue
+            values = ", ".join(
+                f'"{self._attribute(name)}": {_first(value)}' for name, value in solved.items() if self._resource.member(name) in settable
+            )
+            found.append((rule.name, f"{{{values}}}"))
+        return tuple(found)
+
+    def _unique(self, unique: Unique, endpoint: Endpoint) -> tuple[UniqueCase, ...]:
+        if endpoint.kind is not OperationKind.CREATE or not set(unique.members) <= set(endpoint.members):
+            return ()
+        given = self._present(unique.members)
+        freed = None
+        lifecycle = lifecycle_view(self._design, self._resource)
+        limited = any(limit.member in unique.members and not limit.states for limit in self._resource.limits)
+        if unique.except_states and lifecycle and not limited:
+            freed = f", {self._state()}={lifecycle.enum}.{unique.except_states[0].upper()}"
+            if f"{lifecycle.enum}.{unique.except_states[0].upper()}" == lifecycle.initial:
+                return ()
+        shared = tuple((member.name, member.attribute) for member in unique.members)
+        return (UniqueCase(unique.name.removeprefix("uq_"), given, shared, freed),)
+
+    def _present(self, members: tuple[Member, ...]) -> str:
+        """Return arguments that fill those members which a factory leaves empty."""
+        found = []
+        for member in members:
+            if member.relation and not member.required:
+                target = factory_name(self._design.resource(member.relation.target))
+                found.append(f", {member.attribute}=make_{target}(session).id")
+        return "".join(found)
+
+    def _limit(self, limit: Limit, endpoint: Endpoint) -> tuple[LimitCase, ...]:
+        lifecycle = lifecycle_view(self._design, self._resource)
+        initial = self._resource.lifecycle.initial if self._resource.lifecycle else ""
+        counted = not limit.states or initial in limit.states
+        creates = endpoint.kind is OperationKind.CREATE and limit.member in endpoint.members
+        if not creates or not counted or limit.limit > _MOST_RECORDS or limit.member.relation is None:
+            return ()
+        if any(unique.members == (limit.member,) for unique in self._resource.uniques):
+            return ()
+        state = f", {self._state()}={lifecycle.enum}.{limit.states[0].upper()}" if limit.states and lifecycle else ""
+        target = factory_name(self._design.resource(limit.member.relation.target))
+        owned = any(path[0].member == limit.member.name for owner in self._resource.ownerships for path in owner.paths)
+        return (LimitCase(limit.name, target, limit.member.attribute, limit.member.name, limit.limit, state, owned),)
+
+    def _state(self) -> str:
+        return self._resource.state.attribute if self._resource.state else ""
+
+    def _step(self, step: Step) -> StepCase:
+        view = next(one for one in step_views(self._design, self._resource) if one.name == step.transition.name)
+        lifecycle = lifecycle_view(self._design, self._resource)
+        enum = lifecycle.enum if lifecycle else ""
+        field_ = self._resource.state.field if self._resource.state else None
+        states = self._design.enumeration(str(field_.enum if field_ else "")).values
+        source = step.transition.sources[0]
+        passing = self._assigned(step, source, None)
+        guards = []
+        for number, guard in enumerate(step.guards, start=1):
+            failing = self._failing(step, source, number - 1)
+            if failing is not None:
+                guards.append(GuardCase(number, self._given(failing), self._call(step, failing)))
+        return StepCase(
+            function=view.function,
+            sources=tuple(f"{enum}.{state.upper()}" for state in step.transition.sources),
+            forbidden=tuple(f"{enum}.{state.upper()}" for state in states if state not in step.transition.sources),
+            target=f"{enum}.{step.transition.target.upper()}",
+            given=self._given(passing or {}),
+            arguments=self._call(step, passing or {}),
+            guards=tuple(guards),
+        )
+
+    def _call(self, step: Step, values: Assignment) -> str:
+        """Return what follows the state in a call of the transition's function."""
+        state = self._resource.state.name if self._resource.state else ""
+        comparisons = [comparison(self._design, self._resource, guard) for guard in step.guards]
+        names = dict.fromkeys(member.name for one in comparisons for member in one.members if member.name != state)
+        found = self._arguments({name: values.get(name, "None") for name in names})
+        return found + (", now=now()" if any(one.needs_now for one in comparisons) else "")
+
+    def _rule(self, rule: Rule) -> tuple[RuleCase, ...]:
+        one = comparison(self._design, self._resource, rule.condition)
+        passing = solve(self._design, self._resource, [rule.condition])
+        failing = solve(self._design, self._resource, [], rule.condition)
+        if passing is None or failing is None:
+            return ()
+        present = ", now=now()" if one.needs_now else ""
+        function = f"check_{rule.name}"
+        return (
+            RuleCase(
+                function,
+                (self._arguments(passing) + present).removeprefix(", "),
+                (self._arguments(failing) + present).removeprefix(", "),
+            ),
+        )
+
+    def _single(self) -> tuple[str, ...]:
+        """Return what several records of one owner cannot share."""
+        found = ["id"]
+        for unique in self._resource.uniques:
+            varied = [member for member in unique.members if not _is_closed(member)]
+            if len(varied) == 1 and varied[0].is_reference:
+                found.append(varied[0].attribute)
+        return tuple(dict.fromkeys(found))
+
+    def _assigned(self, step: Step, source: str, broken: int | None) -> Assignment | None:
+        """Return values under which the guards pass, or all but one; rules hold too where both can."""
+        guards = [guard for number, guard in enumerate(step.guards) if number != broken]
+        breaks = None if broken is None else step.guards[broken]
+        fixed = {self._resource.state.name: source} if self._resource.state else {}
+        timeless = [condition for condition in self._conditions if condition.right_kind not in ("now", "today")]
+        for rules in (self._conditions, timeless, []):
+            found = solve(self._design, self._resource, [*guards, *rules], breaks, fixed)
+            if found is not None:
+                return found
+        return None
+
+    def _failing(self, step: Step, source: str, broken: int) -> Assignment | None:
+        found = self._assigned(step, source, broken)
+        if found is not None:
+            return found
+        fixed = {self._resource.state.name: source} if self._resource.state else {}
+        return solve(self._design, self._resource, [], step.guards[broken], fixed)
+
+    def _filter(self, filter_: Filter) -> tuple[FilterCase, ...]:
+        member = filter_.members[0]
+        if self._hides(member):
+            return ()
+        name = member.attribute
+        match filter_.kind:
+            case FilterKind.SEARCH:
+                texts = [one for one in filter_.members if _is_free_text(one)]
+                if not texts:
+                    return ()
+                given = f'{{"{texts[0].attribute}": '
+                return (FilterCase(filter_.name, f'{given}"Needle"}}', f'{given}"Straw"}}', '"needle"'),)
+            case FilterKind.FROM | FilterKind.UNTIL:
+                helper = "day" if member.field and value_kind(member.field) is ValueKind.DATE else "moment"
+                early, middle, late = (f"{helper}({days}, 0)" for days in (10, 20, 30))
+                first, second = (late, early) if filter_.kind is FilterKind.FROM else (early, late)
+                return (FilterCase(filter_.name, _pair(name, first), _pair(name, second), f"as_json({middle})"),)
+            case _ if member.relation is not None:
+                target = factory_name(self._design.resource(member.relation.target))
+                value = "[target.id]" if member.is_collection else "target.id"
+                other = f"[make_{target}(session).id]" if member.is_collection else f"make_{target}(session).id"
+                return (
+                    FilterCase(filter_.name, _pair(name, value), _pair(name, other), f"make_{target}(session)"),
+                )
+            case _:
+                return self._plain_filter(filter_, member)
+
+    def _hides(self, member: Member) -> bool:
+        """Tell whether every reader of the list sees their own records alone, and the member decides which."""
+        listing = self._resource.endpoint(OperationKind.LIST)
+        if listing is None or set(listing.roles) != set(listing.own_only):
+            return False
+        hops = [owner.paths[0][0] for owner in self._resource.ownerships]
+        return any(hop.kind is HopKind.SELF or hop.member == member.name for hop in hops)
+
+    def _plain_filter(self, filter_: Filter, member: Member) -> tuple[FilterCase, ...]:
+        if member.field is None:
+            return ()
+        name = member.attribute
+        if member.field.enum is None:
+            return (FilterCase(filter_.name, _pair(name, "True"), _pair(name, "False"), '"true"'),)
+        values = self._design.enumeration(member.field.enum).values
+        if len(values) == 1:
+            return ()
+        enum = python_type(self._design, member)
+        return (
+            FilterCase(
+                filter_.name,
+                _pair(name, f"{enum}.{values[0].upper()}"),
+                _pair(name, f"{enum}.{values[1].upper()}"),
+                quoted(values[0]),
+            ),
+        )
+
+    def _deletes(self) -> tuple[DeleteCase, ...]:
+        found = []
+        for relation in self._design.model.relations:
+            if relation.target != self._resource.entity.name or relation.join_entity:
+                continue
+            child = self._design.resource(relation.source)
+            member = next(one for one in child.members if one.relation is relation)
+            name = factory_name(child)
+            value = "[row.id]" if member.is_collection else "row.id"
+            outcome = relation.on_delete
+            if member.is_collection and outcome != "restrict":
+                outcome = "unlink"
+            found.append(
+                DeleteCase(name, row_class(child), member.attribute, f", {member.attribute}={value}", outcome)
+            )
+        return tuple(found)
+
+
+def factory_name(resource: Resource) -> str:
+    """Return the noun in the names of the test factories of a resource."""
+    return snake(resource.entity.name)
+
+
+def _pair(name: str, value: str) -> str:
+    return f'{{"{name}": {value}}}'
+
+
+def _is_closed(member: Member) -> bool:
+    """Tell whether the member has but a few possible values."""
+    return member.field is not None and value_kind(member.field) in (ValueKind.ENUM, ValueKind.BOOLEAN)
+
+
+def _shown(member: Member) -> str:
+    """Return the JSON form of a stored value, as source."""
+    value = f"row.{member.attribute}"
+    if member.field is None or value_kind(member.field) is not ValueKind.DECIMAL:
+        return f"as_json({value})"
+    form = f"formats.{'money' if member.field.type is FieldType.MONEY else 'number'}({value})"
+    return form if member.required else f"None if {value} is None else {form}"
+
+
+def _first(source: str) -> str:
+    """Return the source of the first of numbered values."""
+    return re.sub(r"\bn\b", "0", source)
+
+
+def _is_free_text(member: Member) -> bool:
+    constraints = member.field.constraints if member.field else None
+    return (
+        constraints is not None
+        and member.field is not None
+        and member.field.type.value in ("text", "rich-text")
+        and constraints.pattern is None
+        and (constraints.max_length or 100) >= len("Needle")
+        and (constraints.min_length or 0) <= len("Straw")
+    )
+
+
+def _invalid(member: Member) -> tuple[tuple[str, str], ...]:
+    """Return JSON values, as source, that the member's schema refuses."""
+    if member.is_collection:
+        return ((member.name, '"no list"'), (member.name, '["no id"]'))
+    if member.field is None:
+        return ((member.name, '"no id"'),)
+    if member.field.enum is not None:
+        return ((member.name, '"no such value"'),)
+    schema = member.schema
+    found: list[str] = []
+    if member.field.type in TEXTUAL:
+        found = ["17", '"\\x00"', f'"x" * {int(str(schema["maxLength"])) + 1}']
+        if schema.get("minLength"):
+            found.append('""')
+        if member.field.type.value in ("email", "phone", "url"):
+            found.append('"neither here nor there"')
+    else:
+        found = {
+            ValueKind.DECIMAL: ["1.5", '"1,50"', '"NaN"', '"1.123456789"'],
+            ValueKind.INTEGER: ['"17"', "1.5", str(int(str(schema.get("maximum", 0))) + 1)],
+            ValueKind.FLOAT: ['"17"', "100.5", "-0.5"],
+            ValueKind.BOOLEAN: ['"yes"', "1"],
+            ValueKind.DATE: ['"2030-02-30"', '"tomorrow"', "20300101"],
+            ValueKind.TIME: ['"25:00"', "930"],
+            ValueKind.DATETIME: ['"2030-05-01T09:30:00"', '"2030-13-01T00:00:00Z"', "1900000000"],
+            ValueKind.UUID: ['"no id"'],
+            ValueKind.DOCUMENT: ['"no object"', "[1]"],
+        }[value_kind(member.field)]
+    return tuple((member.name, value) for value in found)
+
+
