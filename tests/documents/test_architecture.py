@@ -25,7 +25,7 @@ def test_decisions_are_numbered_without_a_gap_and_linked(built: Any) -> None:
 def test_a_plain_product_makes_no_decision_it_does_not_need(build: Any, products: Any) -> None:
     assert titles(build(products["tiny"]())) == [
         "Keep the data in PostgreSQL",
-        "Separate domain, persistence and API",
+        "Separate domain, persistence, API and events",
         "Authenticate with JWT that carry a role",
         "Answer errors with problem documents",
     ]
@@ -58,10 +58,11 @@ def test_permissions_tell_own_from_all(clinic: Any) -> None:
     assert "| `POST /appointments/{id}/cancel` | yes | \N{EN DASH} | own |" in clinic.text("docs/architecture.md")
 
 
-def test_nothing_is_said_of_events_where_there_are_none(build: Any, products: Any) -> None:
+def test_no_event_is_promised_where_there_are_none(build: Any, products: Any) -> None:
     document = build(products["tiny"]()).text("docs/architecture.md")
-    assert "relay" not in document
-    assert "outbox" not in document
+    assert "stays empty: the product publishes no events" in document
+    assert "relay pod" not in document
+    assert "receiver" not in document
     assert "asyncapi" not in document
 
 

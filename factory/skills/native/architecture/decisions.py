@@ -88,19 +88,15 @@ def _database(facts: Facts) -> Iterator[_Record]:
 
 def _layers(facts: Facts) -> Iterator[_Record]:
     yield _Record(
-        f"Separate {listing(['domain', 'persistence', 'API', *(['events'] if facts.has_events else [])])}",
+        "Separate domain, persistence, API and events",
         "The rules of the product must be readable and testable without a web framework or a database.",
-        f"{_packages(facts)} under src/{facts.package}: domain imports none of the others, api puts them together. "
+        f"Four packages under src/{facts.package}: domain imports none of the others, api puts them together. "
         "A test reads the imports and fails when one points the wrong way.",
         (
             "A rule is changed in one place and tested without a server.",
             "A record exists in two forms, a row and a schema, which the API module translates.",
         ),
     )
-
-
-def _packages(facts: Facts) -> str:
-    return "Four packages" if facts.has_events else "Three packages"
 
 
 def _tokens(facts: Facts) -> Iterator[_Record]:

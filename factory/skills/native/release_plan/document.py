@@ -90,8 +90,7 @@ def _epic(name: str, items: Sequence[BacklogItem]) -> _Epic:
 
 def _tables(facts: Facts) -> list[str]:
     """Return the tables the first migration makes, apart from the link tables."""
-    own = [facts.design.resource(name).table for name in facts.design.table_order]
-    return [*own, "outbox"] if facts.has_events else own
+    return [*(facts.design.resource(name).table for name in facts.design.table_order), "outbox"]
 
 
 def _added(facts: Facts) -> list[_Release]:
