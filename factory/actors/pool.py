@@ -96,7 +96,8 @@ class Pool:
         member = next((member for member in self._members if not member.busy), None) or self._start()
         member.busy = True
         try:
-            outcomes: list[Outcome] = await asyncio.wait_for(member.handle.run.remote(list(tasks)), timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                outcomes: list[Outcome] = await member.handle.run.remote(list(tasks))
         except (TimeoutError, GetTimeoutError):
             self._discard(member)
             raise WorkerLostError(

@@ -153,7 +153,9 @@ class Supervisor:
         for pool in self._pools.values():
             pool.retire_idle()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self._settings.poll_seconds)
+            # Not wait_for, which in Python 3.11 swallows a cancellation that comes together with the event.
+            async with asyncio.timeout(self._settings.poll_seconds):
+                await self._wake.wait()
 
     async def _claim(self) -> int:
         names = [item.name for item in self._subscriptions]

@@ -38,6 +38,7 @@ def build(
     The same command takes an unfinished build up again. Exit code 0: released, and its own tests passed.
     """
     from factory.cli.live import LiveView  # noqa: PLC0415 - `factory --help` must answer at once
+    from factory.cli.output import write_rich  # noqa: PLC0415
     from factory.cli.session import load_settings  # noqa: PLC0415
     from factory.cli.summary import render  # noqa: PLC0415
 
@@ -48,9 +49,7 @@ def build(
     if as_json:
         typer.echo(summary.model_dump_json())
     else:
-        from rich.console import Console  # noqa: PLC0415
-
-        Console(highlight=False).print(render(summary))
+        write_rich(render(summary))
     if not summary.succeeded:
         raise typer.Exit(1)
 
@@ -104,6 +103,7 @@ def _run(settings: "Settings", request: "BuildRequest", view: "LiveView", *, new
 
 async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView", *, new: bool) -> "Summary":
     from factory.cli.lifecycle import HostProcess, running  # noqa: PLC0415 - `factory --help` must answer at once
+    from factory.cli.output import short_project  # noqa: PLC0415
     from factory.cli.summary import summarise  # noqa: PLC0415
     from factory.client import Factory  # noqa: PLC0415
 
@@ -111,7 +111,7 @@ async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView"
     async with await Factory.open(settings) as factory:
         agents = factory.blueprint(request.blueprint).agents
         project, known = await factory.begin(request, new=new)
-        view.note(f"{'taking up' if known else 'beginning'} project {project.slug} ({str(project.id)[:8]})")
+        view.note(f"{'taking up' if known else 'beginning'} project {project.slug} ({short_project(project.id)})")
         host = None
         if running(settings) is None and project.status != "released":
             view.note("starting Ray and the agents")
