@@ -67,9 +67,10 @@ def _acts(facts: Facts, role: str) -> str:
     """Return what a role does, by entity and verb; long lists are cut at whole entities."""
     parts = []
     for resource in facts.routed:
-        verbs = [words(point.verb) for point in resource.endpoints if role in point.roles]
-        if verbs:
-            parts.append(f"{listing(list(dict.fromkeys(verbs)))} {facts.phrases.nouns(resource.entity.name)}")
+        operations = facts.model.operations_of(resource.entity.name)
+        allowed = [operation for operation in operations if role in facts.obstacles.endpoint(operation).roles]
+        if allowed:
+            parts.append(facts.phrases.acts_together(allowed, conjunction="and"))
     if len(parts) > _MANY_ACTS:
         parts = [*parts[:_MANY_ACTS], "and more"]
     return "; ".join(parts) or "nothing yet"
