@@ -86,7 +86,7 @@ def clauses(doc: Doc) -> list[Clause]:
             clause = _resolve(clause, last_thing, last_person, last_subject)
             found.append(clause)
             told = clause.objects if clause.passive else clause.subjects
-            if told and not told[0].pronoun and not is_person(told[0].name):
+            if told and token.dep_ != "relcl" and not told[0].pronoun and not is_person(told[0].name):
                 last_subject = told[0]
             named = [phrase for phrase in clause.objects if not phrase.pronoun]
             if named:
@@ -277,8 +277,8 @@ def _inherit(clause: Clause, token: Token, found: list[Clause]) -> Clause:
         if token.dep_ in ("conj", "xcomp") and not clause.modal:
             clause = replace(clause, modal=above.modal, negated=clause.negated or above.negated)
         if token.dep_ == "conj" and clause.passive and not clause.objects:
-            clause = replace(clause, objects=above.objects)
-    if not clause.objects and not clause.passive:
+            clause = replace(clause, objects=above.objects or above.subjects)
+    if not clause.objects and not clause.passive and clause.verb not in ("register", "sign up", "log in", "sign in", "pay"):
         shared = next(
             (child for child in token.children if child.dep_ == "conj" and child.pos_ == "VERB" and child.i > token.i), None
         )

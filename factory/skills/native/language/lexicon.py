@@ -119,6 +119,7 @@ CLASSIFYING_ADJECTIVES = _words(
     """medical financial legal clinical dental surgical academic scientific technical electrical mechanical chemical musical
     social commercial industrial agricultural veterinary environmental nutritional educational promotional residential
     administrative diagnostic therapeutic athletic domestic strategic tactical operational contractual statutory monetary
+    front chief executive human general-practice
     budgetary culinary voluntary geographic geographical biological nuclear solar thermal"""
 )
 
@@ -269,6 +270,13 @@ DEED_NOUNS = MappingProxyType(
         "claim": ("claim",),
         "request": ("request",),
         "harvest": ("harvest",),
+        "score": ("score", "rating"),
+        "grade": ("grade",),
+        "evaluate": ("evaluation", "score"),
+        "assess": ("assessment",),
+        "answer": ("answer",),
+        "reply": ("reply", "response"),
+        "survey": ("survey",),
         "volunteer": ("sign-up", "registration", "assignment"),
         "tip": ("tip",),
     }
@@ -294,7 +302,7 @@ AMBIGUOUS_VERBS = _words(
     control convert cook copy cover credit cut date deal decline deliver deposit design detail direct dispatch dispute display
     document donate download draft drop edit email employ end escalate estimate exchange exercise exit export extend fax feature file fill
     film filter finance find finish flag follow forward freeze fund gauge grade grant group guard guide handle harvest help hire
-    hold host import include index inform input inspect inventory invite invoice issue join judge keep label land
+    hold host import include index interview inform input inspect inventory invite invoice issue join judge keep label land
     launch lead leave lend link list load loan lock log mail maintain manage map mark market match measure meet mentor merge
     message mix monitor move name need note notify number offer open operate order organise organize outline own pack package park
     pass pause pay phone photograph pick pin place plan plant play pledge post present preview price print process produce
@@ -333,6 +341,18 @@ MODALS = _words("can may must should will could shall might cannot")
 STATE_NOUNS = _words("status state stage phase condition progress")
 
 _IRREGULAR_PLURAL_PERSONS = MappingProxyType({"people": "person", "children": "child", "women": "woman", "men": "man"})
+
+
+# Roles that run a product for others rather than for themselves.
+STAFF_ROLES = _words(
+    """admin administrator manager clerk officer receptionist librarian coordinator operator supervisor secretary dispatcher moderator staff
+    organiser organizer editor assistant agent recruiter accountant technician caretaker warden inspector controller planner"""
+)
+
+
+def is_group(noun: str) -> bool:
+    """Tell whether a noun names several people at once, such as a team or staff."""
+    return noun.rpartition(" ")[2] in GROUP_PERSON_NOUNS
 
 
 def is_person(noun: str) -> bool:

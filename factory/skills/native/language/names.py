@@ -43,7 +43,7 @@ def field_name(words: str) -> str:
     """Return words as a field's name: a snake name that is no Python keyword and not reserved by the model."""
     made = snake_name(words, "n")
     if made in IMPLICIT_FIELDS or keyword.iskeyword(made):
-        made = f"{made}_value" if made in IMPLICIT_FIELDS else f"{made}_"[:-1] + "_value"
+        made = f"{made}_value"
     return made
 
 

@@ -32,6 +32,11 @@ _SERIES_ENDS = frozenset(". ; : ? ! ( ) so because if when who that which".split
 _GOVERNORS = frozenset("want wants able like need needs has have allowed possible wish order how".split())
 _ASPECTS = frozenset("start begin stop continue starting beginning".split())
 _AUXILIARIES = frozenset("be have do use need".split())
+_RARELY_NOUNS = frozenset(
+    """cancel assign delete remove edit update add create approve reject accept publish archive manage register invite submit confirm browse
+    search filter rate reschedule renew extend return borrow reserve pay see view schedule record mark close open release retire track
+    accept decline upload download export import list""".split()
+)
 _STAND_INS = ("create", "remove", "update", "send")
 _ADVERBS = frozenset("also then only easily quickly not never always often just directly manually automatically later".split())
 
@@ -106,6 +111,9 @@ def _swap(words: list[str]) -> dict[int, str]:
             stand_in = _STAND_INS[len(found) % len(_STAND_INS)]
             found[index] = stand_in if word == base else third_person(stand_in)
             verbs.add(index)
+        elif in_series and index not in found and word != base and word == third_person(base) and base in AMBIGUOUS_VERBS and _next_in_series(lower, index, set()):
+            found[index] = third_person(_STAND_INS[len(found) % len(_STAND_INS)])
+            verbs.add(index)
         if word in _SERIES_ENDS:
             in_series = False
         elif index in verbs:
@@ -141,6 +149,8 @@ def _next_in_series(lower: list[str], index: int, verbs: set[int]) -> bool:
     if position == index - 1 or position < 0:
         return False
     following = lower[index + 1] if index + 1 < len(lower) else ""
+    if lower[index] in _RARELY_NOUNS and _continues(following) and following not in {",", ".", "and", "or", ""}:
+        return True
     return position in verbs or following in _DETERMINERS - {"for", "in", "on", "at", "to", "of", "about"}
 
 

@@ -237,6 +237,8 @@ def _operation_name(draft: Draft, item: OperationDraft) -> str:
         return snake_name(f"{verb} {collection(entity)}")
     if item.noun is not None and item.kind is OperationKind.CREATE:
         return snake_name(f"{verb} {item.preposition} {item.noun}")
+    if verb == "join" and item.noun is not None and item.kind is OperationKind.CHANGE:
+        return snake_name(f"join {item.noun}")
     if item.kind is OperationKind.CHANGE and item.noun is not None and item.noun != entity:
         return snake_name(f"{verb} {item.noun} to {entity}")
     if item.kind is OperationKind.CHANGE and item.relations and item.noun is None and verb.startswith("assign"):

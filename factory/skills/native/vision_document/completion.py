@@ -4,9 +4,11 @@ from factory.domain.product import FieldType, OperationKind
 from factory.skills.native.language.lexicon import is_person
 from factory.skills.native.language.words import collection
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, OperationDraft, StoryDraft
-from factory.skills.native.vision_document.operations import handlers, main_actor, open_reading
+from factory.skills.native.vision_document.operations import handlers, main_actor, movers, open_reading
 
 _TITLED = frozenset("book article post task ticket job story event course lesson movie film song report document page project issue request idea proposal talk session".split())
+
+_NAMED = frozenset("station location organisation organization section collection institution association exhibition competition edition medication".split())
 
 
 def connect_actors(draft: Draft) -> None:
@@ -31,8 +33,11 @@ def complete_entities(draft: Draft) -> None:
             _assume(draft, entity, "email", FieldType.EMAIL, personal=True)
             entity.fields["email"].constraints["unique"] = True
         elif entity.words not in links or not entity.fields:
-            words = "title" if entity.words.rsplit(" ", 1)[-1] in _TITLED else "name"
-            _assume(draft, entity, words, FieldType.TEXT)
+            head = entity.words.rsplit(" ", 1)[-1]
+            if head.endswith(("tion", "sis", "aint", "quest", "ision", "feedback")) and head not in _NAMED:
+                _assume(draft, entity, "description", FieldType.RICH_TEXT)
+            else:
+                _assume(draft, entity, "title" if head in _TITLED else "name", FieldType.TEXT)
 
 
 def _assume(draft: Draft, entity: EntityDraft, words: str, kind: FieldType, *, personal: bool = False) -> None:
@@ -53,7 +58,7 @@ def settle_operations(draft: Draft) -> None:
     """Fill in who may do what was assumed, keep "own" only where it can be told, and derive stories."""
     for operation in draft.operations:
         if not operation.actors and operation.kind in (OperationKind.TRANSITION, OperationKind.CHANGE):
-            operation.actors = handlers(draft, operation.entity) or [main_actor(draft)]
+            operation.actors = movers(draft, operation.entity)
         if not operation.actors:
             operation.actors = handlers(draft, operation.entity) or [main_actor(draft)]
         for actor in list(operation.own):
@@ -69,7 +74,7 @@ def settle_operations(draft: Draft) -> None:
             operation_of = next((item for item in draft.operations if item.entity == lifecycle.entity and item.transition == step.name), None)
             if operation_of is None:
                 operation_of = OperationDraft(OperationKind.TRANSITION, step.verb, lifecycle.entity, step.trace, list(step.actors), transition=step.name, assumed=True)
-                operation_of.actors = operation_of.actors or handlers(draft, lifecycle.entity)
+                operation_of.actors = operation_of.actors or movers(draft, lifecycle.entity)
                 draft.operations.append(operation_of)
             step.actors = list(operation_of.actors)
     _derive_stories(draft)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from factory.domain.product import FieldType, RelationKind, Trace
-from factory.skills.native.language.lexicon import JOIN_NOUNS, KNOWN_VERBS, VAGUE_NOUNS, is_person
+from factory.skills.native.language.lexicon import JOIN_NOUNS, KNOWN_VERBS, VAGUE_NOUNS, is_group, is_person
 from factory.skills.native.language.words import is_plural, plural, singular, verb_base
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft, normal
 from factory.skills.native.vision_document.field_notes import read_field
@@ -223,7 +223,7 @@ def _looks_declared(name: str, body: str, children: list[tuple[int, Block]]) -> 
     parts = [part for _, part in _split(text)]
     relations = sum(_RELATION.match(part) is not None for part in parts)
     noted = sum(bool(re.search(r"\(|\?$|\|", part)) for part in parts)
-    if any(len(part.split()) > 6 and "(" not in part and not _RELATION.match(part) for part in parts):  # noqa: PLR2004
+    if any(len(part.split()) > 6 and "(" not in part and not re.search(r"[|→]|->", part) and not _RELATION.match(part) for part in parts):  # noqa: PLR2004
         return False
     if is_person(singular(words[-1])) and any(_reads_as_deed(part) for part in parts):
         return False
@@ -244,7 +244,7 @@ _CERTAIN = 0.8
 def _plain_list(text: str) -> bool:
     """Tell whether a text is a list of names and relation phrases, not prose."""
     for _, part in _split(text):
-        if _RELATION.match(part):
+        if _RELATION.match(part) or re.search(r"[|→]|->", part):
             continue
         bare = re.sub(r"\([^()]*\)", "", part).strip().lower()
         words = bare.split()
@@ -306,7 +306,7 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
     grouped = re.match(r"(?:fields?|attributes?|properties|data|columns|relations?|relationships?|links?)\s*:\s*", text, re.IGNORECASE)
     if grouped is not None:
         start, text = start + grouped.end(), text[grouped.end() :]
-    of_person = is_person(entity.words)
+    of_person = is_person(entity.words) and not is_group(entity.words)
     single = block.kind in (BlockKind.ITEM, BlockKind.ROW) and start == 0 and grouped is None and not _RELATION.match(text)
     if single or (block.kind is BlockKind.ROW and "(" in text and start == block.cells[0][0]):
         named = re.match(r"[\w\u00c0-\u024f' /-]{1,40}\??\s*(?::|\s[-–—]\s|\()", text)
@@ -329,10 +329,18 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
             target = re.sub(r"^to\s+", "", part)
             pending.append(Pending(entity.words, f"{verb} {target}", start + offset, block))
             continue
+        limit = _LIMIT.match(part)
+        if limit is not None and is_plural(limit.group("what").lower().split(" ")[-1]):
+            where = trace(start + offset, start + offset + len(part), "limit-in-line", 1.0)
+            draft.limits.append((entity.words, int(limit.group("count")), limit.group("what").lower(), where))
+            continue
         made = read_field(part, trace, start + offset, of_person=of_person)
         if made is not None:
             pending.append(Pending(entity.words, part, start + offset, block, made))
             previous = None
+
+
+_LIMIT = re.compile(r"(?:max(?:imum)?\.?|at most|up to|no more than)\s+(?P<count>\d+)\s+(?P<what>[A-Za-z][A-Za-z ]*)$", re.IGNORECASE)
 
 
 def _whole(trace, block: Block):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

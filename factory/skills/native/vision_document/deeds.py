@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from factory.skills.native.language.clauses import Clause, Phrase
 from factory.skills.native.language.lexicon import (
+    DEED_NOUNS,
     KNOWN_VERBS,
     READ_VERBS,
     TRANSITION_VERBS,
@@ -62,7 +63,7 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
                 entity=entity.words,
                 trace=trace,
                 actors=tuple(actors),
-                own=phrase.own or own_subject,
+                own=phrase.own or own_subject or any(other.own for word, other in clause.prepositions if word in ("about", "of", "for", "on")),
                 plural=phrase.plural and phrase.number != 1,
                 aspects=tuple(aspects),
                 related=tuple(pair for pair in related if pair[1] != entity.words),
@@ -180,6 +181,15 @@ def _sources(draft: Draft, entity: EntityDraft, phrase: Phrase) -> tuple[str, ..
     return tuple(state for adjective in phrase.adjectives if (state := state_name(adjective)) in known)
 
 
+def leaves_record(draft: Draft, verb: str, entity: EntityDraft) -> bool:
+    """Tell whether a deed is kept as a record of its own: "reserve a spot", where there are reservations of spots."""
+    for noun in DEED_NOUNS.get(verb, ()):
+        record = draft.find(noun)
+        if record is not None and record is not entity and draft.link(record.words, entity.words) is not None:
+            return True
+    return False
+
+
 def leads_to(verb: str, states: list[str], stated: str | None = None) -> str | None:
     """Return the state a verb leads to among known ones, by what is said, by its participle or by a usual pair."""
     if stated is not None and stated in states:
@@ -243,12 +253,12 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "pay": ("paid", "settled"),
     "settle": ("paid", "settled"),
     "ship": ("sent", "in transit", "on the way", "dispatched"),
-    "send": ("sent", "shipped", "dispatched", "submitted"),
+    "send": ("sent", "shipped", "dispatched"),
     "dispatch": ("shipped", "sent", "in transit", "on the way", "assigned"),
     "deliver": ("delivered", "arrived", "done"),
     "submit": ("in review", "pending", "under review", "awaiting approval", "submitted"),
     "review": ("in review", "under review", "reviewed"),
-    "assign": ("assigned", "in progress", "allocated", "taken"),
+    "assign": ("assigned", "allocated", "taken"),
     "claim": ("claimed", "taken", "assigned", "reserved", "in progress"),
     "take": ("taken", "in progress"),
     "resolve": ("done", "closed", "solved", "fixed"),

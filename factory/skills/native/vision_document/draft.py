@@ -87,7 +87,8 @@ class RelationDraft:
         if self.role:
             return field_name(self.role)
         words = collection(self.target) if self.kind is RelationKind.MANY_TO_MANY else self.target
-        return field_name(words)
+        name = field_name(words)
+        return name if name == snake_name(words) else f"related_{snake_name(words)}"
 
 
 @dataclass(slots=True)
@@ -217,6 +218,7 @@ class Draft:
     operations: list[OperationDraft] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    limits: list[tuple[str, int, str, Trace]] = field(default_factory=list)
     excluded: set[str] = field(default_factory=set)
 
     def trace(self, start: int, end: int, rule: str, confidence: float) -> Trace:

@@ -105,6 +105,8 @@ def read_field(
     elif notes.type is None and kind in _NO_NUMBER and {"minimum", "maximum"} & set(notes.constraints):
         whole = all(isinstance(notes.constraints.get(key, 0), int) for key in ("minimum", "maximum"))
         kind, confidence = (FieldType.INTEGER if whole else FieldType.DECIMAL), 0.9
+    if words.lower() == "number" and ("unique" in notes.flags or unique_word) and notes.type is None:
+        kind = FieldType.TEXT
     where = text.find(words)
     begin = start + max(where, 0)
     made = FieldDraft(
@@ -138,13 +140,13 @@ def _split_name(text: str) -> tuple[str, list[str]]:
         return "" if match.group().rstrip() != match.group(0) else " "
 
     name = re.sub(r"[(\[]([^()\[\]]*)[)\]]", keep, text)
-    for separator in (r"\s*:\s*", r"\s+[-–—]\s+", r"\s*=\s*"):
+    for separator in (r"\s*:\s*", r"\s+[-–—]\s+", r"\s*(?<![<>!])=\s*"):
         parts = re.split(separator, name, maxsplit=1)
         if len(parts) == 2:  # noqa: PLR2004 - name and notes
             name = parts[0]
             notes.insert(0, parts[1])
             break
-    bare = re.split(r"\s*\|\s*", name)
+    bare = re.split(r"\s*(?:\||→|-->|->)\s*", name)
     if len(bare) > 2:  # noqa: PLR2004 - "status open | closed | done" has a name before the first value
         first, _, value = bare[0].rpartition(" ")
         if first:
@@ -154,7 +156,11 @@ def _split_name(text: str) -> tuple[str, list[str]]:
         if match is not None:
             name = name[: match.start()]
             notes.append(match.group(1))
-    match = re.search(r"\s+((?:between|at most|at least|up to|no more than|from)\s+-?\d.*|[<>]=?\s*-?\d.*|in (?:minutes|hours|kg|km|percent|euros?|metres))$", name)
+    match = re.search(r"\s+(-?\d+\s*(?:-|–|\.\.+|to)\s*-?\d+)$", name)
+    if match is not None:
+        name = name[: match.start()]
+        notes.append(match.group(1))
+    match = re.search(r"\s+((?:between|at most|at least|up to|no more than|from)\s+-?\d.*|[<>≤≥]=?\s*-?\d.*|in (?:minutes|hours|kg|km|percent|euros?|metres))$", name)
     if match is not None:
         name = name[: match.start()]
         notes.append(match.group(1))
@@ -235,7 +241,7 @@ def _choices(text: str, words: str) -> list[str]:
         parts = _CHOICE_SPLIT.split(body)
     elif _status_like(words) and len(re.split(r"\s*[,/]\s*", body)) > 1:
         parts = re.split(r"\s*[,/]\s*", body)
-    elif re.fullmatch(r"[a-z][\w -]*(?:/[a-z][\w -]*)+", body) and explicit_type(body) is None:
+    elif re.fullmatch(r"[A-Za-z][\w -]*(?:/[A-Za-z][\w -]*)+", body) and explicit_type(body) is None:
         parts = body.split("/")
     else:
         return []

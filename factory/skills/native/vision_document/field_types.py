@@ -77,7 +77,7 @@ _LAST = _cues(
         "calories, minutes, hours, days, weeks, months, years, nights, spots",
         FieldType.DECIMAL: "weight, height, width, depth, length, distance, temperature, volume, speed, latitude, longitude, pressure, area, "
         "surface, altitude, voltage, concentration, diameter, radius, dose, radiation, average, rate, wattage, power, energy, consumption, "
-        "reading, measurement, threshold, litres, liters, kilograms, kilos, grams, ph, factor, yield",
+        "reading, measurement, threshold, minimum, maximum, min, max, litres, liters, kilograms, kilos, grams, ph, factor, yield",
         FieldType.BOOLEAN: "flag, required, allowed, enabled, included, accepted",
         FieldType.FILE: "photo, picture, image, file, attachment, document, logo, avatar, scan, recording, pdf, upload, thumbnail, video, audio, "
         "certificate, signature",

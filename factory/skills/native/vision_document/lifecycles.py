@@ -13,8 +13,8 @@ from factory.skills.native.language.lexicon import (
     TRANSITION_VERBS,
 )
 from factory.skills.native.language.names import snake_name, state_name
-from factory.skills.native.language.words import participle, state_base
-from factory.skills.native.vision_document.deeds import leads_to
+from factory.skills.native.language.words import participle, plural, state_base
+from factory.skills.native.vision_document.deeds import leads_to, leaves_record
 from factory.skills.native.vision_document.draft import (
     Deed,
     Draft,
@@ -113,7 +113,7 @@ _STATE_VERBS = {
 def find_lifecycles(draft: Draft, statements: list[Statement]) -> None:
     """Add a lifecycle to every entity that has states, declared or implied by verbs."""
     for entity in draft.entities.values():
-        deeds = [deed for deed in draft.deeds if deed.entity == entity.words]
+        deeds = [deed for deed in draft.deeds if deed.entity == entity.words and not leaves_record(draft, deed.verb, entity)]
         status = entity.status()
         if status is None:
             status = _implied_status(draft, entity, deeds)
@@ -154,6 +154,8 @@ def _implied_status(draft: Draft, entity: EntityDraft, deeds: list[Deed]) -> Fie
 
 def _initial_state(verbs: list[str], deeds: list[Deed]) -> str:
     created = next((deed.verb for deed in deeds if deed.verb in ("submit", "book", "request", "order", "place", "reserve", "report", "schedule", "plan", "propose")), None)
+    if "check in" in verbs and not any(deed.verb == "book" for deed in deeds):
+        return "expected"
     decided = [verb for verb in verbs if verb in ("approve", "reject", "decline", "accept", "deny")]
     if created is not None and created not in verbs:
         return state_name(participle(created))
@@ -168,6 +170,11 @@ def _lifecycle(
     states = list(dict.fromkeys(state_name(value) for value in status.values if state_name(value)))
     initial = state_name(str(status.default)) if isinstance(status.default, str) and state_name(str(status.default)) in states else states[0]
     status.default = None
+    if status.trace.rule in ("states-in-prose", "states-from-to", "states-by-arrows"):
+        for deed in deeds:
+            if deed.verb in _IMPLYING and leads_to(deed.verb, states, deed.state) is None and not _leads_back(deed.verb):
+                states.append(state_name(participle(deed.verb)))
+                status.values.append(participle(deed.verb))
     made = LifecycleDraft(entity.words, status.name, states, initial, status.trace)
     for deed in deeds:
         target = leads_to(deed.verb, states, deed.state)
@@ -223,9 +230,9 @@ def _assume_step(draft: Draft, entity: EntityDraft, made: LifecycleDraft, state:
     made.transitions[name] = TransitionDraft(name, verb, [], state, trace, assumed=True)
     draft.note(
         f"{entity.name}.{name}",
-        f"A {entity.words} becomes {words} by '{verb}', which the roles that handle a {entity.words} may do.",
+        f"A {entity.words} becomes {words} by '{verb}', which those who change {plural(entity.words)} may do.",
         f"The vision lists the state {words} and does not say how it is reached.",
-        f'Say who does it and when, for example "A {next(iter(draft.actors.values())).label.lower()} can {verb} a {entity.words}."',
+        f'Say who does it and when, for example "{plural(next(iter(draft.actors.values())).label.lower()).capitalize()} {verb} {plural(entity.words)}."',
     )
 
 
@@ -279,7 +286,7 @@ def stated_sources(
             continue
         for state, pattern in spoken.items():
             target = spoken[step.target]
-            if re.search(rf"\bfrom {pattern}\b[^.]*?\bto {target}\b(?! or)", text) or re.search(rf"\b{pattern}\s*(?:->|→|-->|=>)\s*{target}\b", text):
+            if re.search(rf"\bfrom {pattern}\b(?:(?!\bto\b)[^.])*?\bto {target}\b(?! or)", text) or re.search(rf"\b{pattern}\s*(?:->|→|-->|=>)\s*{target}\b", text):
                 found.append(state)
             can = rf"\b(?:can|may|must)\s+(?:only\s+|still\s+)?be\s+(?:[a-z]+(?:,| or| and)\s+)*{done}\b"
             if (

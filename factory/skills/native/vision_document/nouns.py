@@ -42,8 +42,10 @@ DERIVED_NOUNS = frozenset(
     world staff team business company organisation organization firm market industry money cash cost price fee amount number
     quality quantity size weight height length colour color type kind category-of reason condition detail contact
     address location direction distance speed rule law policy standard term code key tool-set step task-list
+    occupancy utilisation revenue usage turnover workload coverage result score-board standings sale-figures
     life home family house-hold child-care neighbour neighbourhood neighborhood street town city village country""".split()
 )
+_COMPOUND = frozenset("lot list part piece step set day site term case person end night week".split()) - {"person"}
 _MADE_BY_HAND = frozenset("report request message task job visit map question decision change answer update letter task-list address".split())
 _WRITING = frozenset("submit write file create raise record make log draft post publish approve review report register ask add plan schedule organise organize".split())
 _BUSY = frozenset("be have know want need like think feel belong".split())
@@ -124,7 +126,7 @@ def usable(name: str) -> bool:
     last = name.rsplit(" ", 1)[-1]
     if not name or not last.replace("-", "").isalpha() or len(last) < 3 or len(name.split()) > 3:  # noqa: PLR2004 - a name
         return False
-    if last in VAGUE_NOUNS or name in VAGUE_NOUNS or last in SURFACE_NOUNS or last in STATE_NOUNS:
+    if (last in VAGUE_NOUNS and not (" " in name and last in _COMPOUND)) or name in VAGUE_NOUNS or last in SURFACE_NOUNS or last in STATE_NOUNS:
         return False
     return not last.endswith(("ness", "ability", "ibility"))
 
@@ -148,7 +150,7 @@ def _count(draft: Draft, statement: Statement, clause: Clause, phrase: Phrase, w
         item.made += 1
     elif is_object and clause.verb in READ_VERBS | {"receive", "get", "send", "share", "generate", "show", "print"}:
         item.read += 1
-    elif is_object:
+    elif is_object and (clause.verb in KEEPING or clause.verb in DEED_NOUNS):
         item.kept += 1
 
 
@@ -160,7 +162,9 @@ def choose(draft: Draft, evidence: dict[str, Evidence]) -> list[Evidence]:
         longer = [other for other in likely if other.endswith(f" {name}") and other in folded]
         if not longer or name not in folded:
             continue
-        if len(longer) == 1 and folded[name].count < folded[longer[0]].count and not is_person(name):
+        if len(longer) == 1 and folded[longer[0]].made and not is_person(name):
+            _fold(folded, name, longer[0])
+        elif len(longer) == 1 and folded[name].count < folded[longer[0]].count and not is_person(name):
             _fold(folded, name, longer[0])
         elif is_person(name):
             continue
@@ -182,6 +186,9 @@ def _fold(folded: dict[str, Evidence], lost: str, kept: str) -> None:
     into.verbs |= gone.verbs
     if gone.trace.start < into.trace.start:
         into.trace = gone.trace
+
+
+KEEPING = UPDATE_VERBS | DELETE_VERBS | MANAGE_VERBS | RESCHEDULE_VERBS | ASSIGN_VERBS | frozenset(TRANSITION_VERBS)
 
 
 def _is_thing(draft: Draft, item: Evidence) -> bool:

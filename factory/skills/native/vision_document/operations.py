@@ -1,5 +1,7 @@
 """Operations from deeds: what kind each is, who may do it, and what the vision needs besides."""
 
+from dataclasses import replace
+
 from factory.domain.product import FieldType, OperationKind, RelationKind
 from factory.skills.native.language.lexicon import (
     ASSIGN_VERBS,
@@ -10,6 +12,7 @@ from factory.skills.native.language.lexicon import (
     MANAGE_VERBS,
     READ_VERBS,
     RESCHEDULE_VERBS,
+    STAFF_ROLES,
     UPDATE_VERBS,
     WEAK_CREATE_VERBS,
 )
@@ -92,6 +95,10 @@ def _merge(made: OperationDraft, origin: "Deed | object") -> None:
 def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
     verb = deed.verb
     lifecycle = draft.lifecycles.get(entity.words)
+    if deed.state is None and _record_of_deed(draft, deed, entity):
+        return
+    if verb in ASSIGN_VERBS and deed.related and not (lifecycle is not None and leads_to(verb, lifecycle.states)) and _assign(draft, deed, entity):
+        return
     if lifecycle is not None:
         target = leads_to(verb, lifecycle.states, deed.state)
         step = next((item for item in lifecycle.transitions.values() if item.target == target and (item.verb == verb or item.verb.startswith("mark "))), None)
@@ -103,7 +110,7 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
         if target == lifecycle.initial and verb not in READ_VERBS:
             _put(draft, OperationKind.CREATE, verb, entity.words, deed)
             return
-    if _record_of_deed(draft, deed, entity):
+    if verb == "join" and _join(draft, deed, entity):
         return
     links = [word for preposition, word in deed.related if preposition in ("to", "into", "from") and draft.link(entity.words, word) is not None]
     if verb in RESCHEDULE_VERBS | {"transfer", "switch", "relocate"} and links:
@@ -125,7 +132,7 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
         if aspects:
             _put(draft, OperationKind.CHANGE, verb, entity.words, deed).fields = aspects
         return
-    if verb in READ_VERBS and not (verb == "list" and not deed.plural):
+    if verb in READ_VERBS and not (verb == "list" and (not deed.plural or _offers(draft, deed))):
         listed = deed.plural or verb in LIST_VERBS
         _put(draft, OperationKind.LIST if listed else OperationKind.READ, verb, entity.words, deed)
     elif verb in MANAGE_VERBS:
@@ -159,6 +166,25 @@ def _record_of_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
     return False
 
 
+def _join(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
+    """Set the relation of the person's own record: "participants join teams"."""
+    for words in deed.actors:
+        person = draft.actors[words].entity
+        link = draft.link(person, entity.words) if person else None
+        if person and link is not None:
+            mine = replace(deed, own=True, entity=person)
+            _put(draft, OperationKind.CHANGE, deed.verb, person, mine, noun=entity.words).relations = [link.name]
+            return True
+    return False
+
+
+def movers(draft: Draft, entity: str) -> list[str]:
+    """Return the roles that change an entity's records, not only their own; else the main role."""
+    own = {actor for operation in draft.operations if operation.entity == entity for actor in operation.own - operation.foreign}
+    changing = [role for operation in draft.operations if operation.entity == entity and operation.kind not in (OperationKind.LIST, OperationKind.READ) for role in operation.actors if role not in own]
+    return list(dict.fromkeys(changing)) or [main_actor(draft)]
+
+
 def _assign(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
     """Set the relation that an assignment names: "assign a driver to a delivery", "assign a ticket to an agent"."""
     others = [words for preposition, words in deed.related if preposition in ("to", "with", "for", "into")]
@@ -190,6 +216,13 @@ def _assign(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
     return False
 
 
+def _offers(draft: Draft, deed: Deed) -> bool:
+    """Tell whether "agents list properties" puts them on offer: others look for them, and nobody else makes them."""
+    others = [other for other in draft.deeds if other.entity == deed.entity and other is not deed]
+    sought = any(other.verb in READ_VERBS and not set(other.actors) & set(deed.actors) for other in others)
+    return sought and not any(other.verb in CREATE_VERBS - LIST_VERBS for other in others)
+
+
 def _change_link(draft: Draft, deed: Deed, entity: EntityDraft, other: str) -> None:
     link = draft.link(entity.words, other)
     if link is not None:
@@ -209,8 +242,9 @@ def handlers(draft: Draft, entity: str) -> list[str]:
 def main_actor(draft: Draft) -> str:
     """Return the role that runs the product: an administrator or manager by name, else the busiest one."""
     counts = {words: sum(words in operation.actors for operation in draft.operations) for words in draft.actors}
-    staff = [words for words in draft.actors if words.split(" ")[-1] in ("admin", "administrator", "manager", "coordinator", "owner", "librarian", "organiser", "organizer", "clerk", "receptionist", "supervisor", "operator", "officer", "staff")]
-    pool = staff or list(draft.actors)
+    own = {words for operation in draft.operations for words in operation.own}
+    staff = [words for words in draft.actors if words not in own and words.split(" ")[-1] in STAFF_ROLES]
+    pool = staff or [words for words in draft.actors if words not in own] or list(draft.actors)
     return max(pool, key=lambda words: (counts.get(words, 0), -list(draft.actors).index(words)))
 
 

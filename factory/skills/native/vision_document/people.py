@@ -61,6 +61,14 @@ def _from_section(draft: Draft, block: Block) -> None:
         if block.path and len(block.text.split()) <= 3 and is_person(_role(block.text)):  # noqa: PLR2004
             _add(draft, _role(block.text), *block.span(0, len(block.text)), "actor-section", 1.0, block.text)
         return
+    listing = re.fullmatch(r"[A-Z][\w' ]*(?:\s*[,/]\s*(?:and )?[\w' ]+)+(?:\s+and [\w' ]+)?\.?", block.text) if block.kind is BlockKind.PARAGRAPH else None
+    if listing is not None and all(len(part.split()) <= 3 for part in re.split(r"[,/]|\band\b", block.text.rstrip("."))):  # noqa: PLR2004
+        for part in re.finditer(r"[\w' ]+?(?=\s*(?:,|/|\band\b|\.?$))", block.text):
+            name = re.sub(r"^\s*and\s+", "", part.group()).strip()
+            if name and name != "and":
+                begin = part.start() + part.group().index(name)
+                _add(draft, _role(name), *block.span(begin, begin + len(name)), "actor-section", 1.0, name)
+        return
     if block.kind is not BlockKind.ITEM or block.level > 0:
         return
     match = re.match(r"(?P<names>[A-Z\u00c0-\u00de]?[\w\u00c0-\u024f' /,&-]{1,60}?)\s*(?:\((?P<note>[^)]*)\))?\s*(?::|\s[-–—]{1,2}\s|\.?$)\s*(?P<rest>.*)$", block.text)
@@ -114,6 +122,8 @@ def _from_prose(draft: Draft, statement: Statement) -> None:
             words = singular(subject.name)
             sure = is_person(words)
             likely = may_be_person(words) and (not clause.passive or words.endswith("er")) and not draft.find(words)
+            if any(singular(word) != word and is_person(singular(word)) for word in words.split(" ")[:-1]):
+                continue
             if subject.pronoun or not (sure or likely) or draft.find(words) is not None and words.split(" ")[-1] not in PERSON_NOUNS:
                 continue
             trace = statement.trace(draft, subject.start, subject.end, "subject-of-action", 0.8 if sure else 0.6)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from factory.domain.product import Condition, FieldType, Invariant, RelatedLimit, StatedRule, UniqueTogether
+from factory.domain.product import Condition, FieldType, Invariant, RelatedLimit, RelationKind, StatedRule, Trace, UniqueTogether
 from factory.skills.native.language.lexicon import DEED_NOUNS, FINAL_STATES
 from factory.skills.native.language.names import snake_name, unique
 from factory.skills.native.language.words import participle, plural, singular
@@ -30,7 +30,7 @@ _DOUBLE = re.compile(
     r"(?P<who>[\w -]+?)\s+(?:cannot|can not|can't|must not|may not|can never|must never|may never|should not|never)\s+(?:have|hold|be in|run|host|be (?:double[- ]?)?(?P<deed>booked|reserved|rented|assigned|scheduled|used|lent|allocated)|overlap)\b.*?",
     re.IGNORECASE,
 )
-_NORMATIVE = re.compile(r"\b(?:must|may not|must not|cannot|can't|can not|only|never|always|at most|at least|no more than|every|each|unless|not allowed|required|has to|have to|is closed|are closed|should not|may only|shall|limit(?:ed)?)\b", re.IGNORECASE)
+_NORMATIVE = re.compile(r"\b(?:must|up to|no later than|may not|must not|cannot|can't|can not|only|never|always|at most|at least|no more than|every|each|unless|not allowed|required|has to|have to|is closed|are closed|should not|may only|shall|limit(?:ed)?)\b", re.IGNORECASE)
 
 
 def find_policies(draft: Draft, statements: list[Statement]) -> None:
@@ -41,6 +41,8 @@ def find_policies(draft: Draft, statements: list[Statement]) -> None:
         made = _double_booking(draft, statement) or _limit(draft, statement) or _comparison(draft, statement) or _unique(draft, statement)
         if not made and not _in_lifecycle(draft, statement) and not _freed(draft, statement):
             _stated(draft, statement)
+    for owner, limit, noun, trace in draft.limits:
+        _limit_in_line(draft, owner, limit, noun, trace)
     for entity in draft.entities.values():
         _implied_order(draft, entity)
 
@@ -120,7 +122,7 @@ def _comparison(draft: Draft, statement: Statement) -> bool:
             condition = Condition(left=left.name, op=op, right_kind="field", right=right.name)
         elif re.search(r"\b(?:now|today|past|future|moment of)\b", text.lower()) and left.type in (FieldType.DATE, FieldType.DATETIME):
             return False
-        elif re.fullmatch(r"\s*\d+(?:\.\d+)?.*", right_text) and left.type in (FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY, FieldType.PERCENTAGE, FieldType.DURATION):
+        elif re.fullmatch(r"\s*(?:\d+(?:\.\d+)?.*|zero)", right_text) and left.type in (FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY, FieldType.PERCENTAGE, FieldType.DURATION):
             number = re.search(r"\d+(?:\.\d+)?", right_text)
             literal = float(number.group()) if number and "." in number.group() else int(number.group()) if number else 0
             condition = Condition(left=left.name, op=op, right_kind="literal", right=literal)
@@ -154,6 +156,9 @@ def _sign(draft: Draft, statement: Statement) -> bool:
     strict = match.group("sign").lower() in ("positive", "greater than zero", "more than zero")
     for entity in [*_mentioned(draft, statement.text), *draft.entities.values()]:
         found = _field(entity, re.sub(r"^.*\b(?:that|if)\s+", "", match.group("left")))
+        if found is None and draft.find(re.sub(r"^(?:an?|the|each|every)\s+", "", match.group("left").strip().lower())) is entity:
+            amounts = [item for item in entity.fields.values() if item.type is FieldType.MONEY]
+            found = amounts[0] if len(amounts) == 1 else None
         if found is not None and found.type in (FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY, FieldType.PERCENTAGE, FieldType.DURATION):
             condition = Condition(left=found.name, op="gt" if strict else "ge", right_kind="literal", right=0)
             name = snake_name(f"{entity.words} {found.name} {'positive' if strict else 'not negative'}")
@@ -177,14 +182,15 @@ def _double_booking(draft: Draft, statement: Statement) -> bool:
         moments += [item for item in holder.fields.values() if item.name.endswith("_for") and item.type in (FieldType.DATETIME, FieldType.DATE)]
         lifecycle = draft.lifecycles.get(holder.words)
         ended = [state for state in lifecycle.states if state in FINAL_STATES] if lifecycle else []
-        if links and not moments and ended and holder in named:
+        both = len(links) > 1 and _PAIRED.search(text) is not None
+        if links and not moments and ended and not both and (holder in named or _deed_of(holder, text)):
             return _one_live(draft, statement, holder, links[0], ended)
         timed = re.search(r"time|moment|slot|period|day|date|hour|evening|overlap|double|once\b|simultan|week", together.group()) is not None
         if not links or (timed and not moments and len(links) < 2):  # noqa: PLR2004 - two links make a pair
             continue
-        pair = len(links) > 1 and re.search(r"same (?!time|day|date|moment|slot|start|hour)|twice|more than once|only once|once per|at most once", text) is not None
+        pair = both
         chosen = links if pair else links[:1]
-        freed = [state for state in lifecycle.states if state in FINAL_STATES and state not in ("done", "completed", "finished", "attended", "paid", "delivered")] if lifecycle else []
+        freed = [state for state in lifecycle.states if state in FINAL_STATES and state not in ("done", "completed", "finished", "attended", "paid", "delivered", "hired", "collected", "redeemed", "graduated", "won", "adopted", "sold", "fulfilled", "served", "resolved")] if lifecycle else []
         if pair and lifecycle and any(word in text for word in ("same time", "at once", "active", "open", "current")):
             freed = [state for state in lifecycle.states if state in FINAL_STATES]
         fields = [] if pair and not timed else [item.name for item in moments[:1]]
@@ -207,6 +213,9 @@ def _deed_of(holder: EntityDraft, text: str) -> bool:
     head = holder.words.rsplit(" ", 1)[-1]
     verbs = [verb for verb, nouns in DEED_NOUNS.items() if head in nouns] + ["use", "schedule", "assign", "double-book", "overlap"]
     return any(re.search(rf"\b(?:{re.escape(verb)}s?|{re.escape(participle(verb))})\b", text) for verb in verbs)
+
+
+_PAIRED = re.compile(r"one\b[a-z -]*\bper\b|same (?!time|day|date|moment|slot|start|hour)|twice|more than once|only once|once per|at most once|once to each|once for each")
 
 
 def _one_live(draft: Draft, statement: Statement, holder: EntityDraft, link: RelationDraft, ended: list[str]) -> bool:
@@ -235,6 +244,17 @@ def _limit(draft: Draft, statement: Statement) -> bool:
         if related:
             return True
     return False
+
+
+def _limit_in_line(draft: Draft, owner: str, limit: int, noun: str, trace: Trace) -> None:
+    """Add the limit of "Team: name, max 5 members", where one thing belongs to it."""
+    counted = draft.find_within(singular(noun))
+    links = [relation for relation in draft.relations if relation.target == owner and relation.kind is not RelationKind.MANY_TO_MANY]
+    chosen = [relation for relation in links if counted is not None and relation.source == counted.words] or links
+    if len(chosen) == 1:
+        link = chosen[0]
+        name = snake_name(f"at most {limit} {link.source} per {link.name}")
+        _add(draft, RelatedLimit(name=name, entity=draft.entities[link.source].name, relation=link.name, limit=limit, statement=_sentence(f"{trace.text} per {owner}"), trace=trace))
 
 
 def _limit_on(draft: Draft, statement: Statement, what: str, who: str, limit: int) -> bool:
@@ -306,9 +326,9 @@ def _freed(draft: Draft, statement: Statement) -> bool:
 
 
 def _stated(draft: Draft, statement: Statement) -> None:
-    text = statement.text
+    text = statement.original or statement.text
     ruled = statement.section is Section.RULES
-    if not ruled and not (_NORMATIVE.search(text) and re.search(r"\b(?:must|cannot|can't|may not|must not|never|unless|only if|only when|not allowed|at most|at least|may only)\b", text, re.IGNORECASE)):
+    if not ruled and not (_NORMATIVE.search(text) and re.search(r"\b(?:must|cannot|can't|may not|must not|never|unless|only if|only when|not allowed|at most|at least|may only|up to \w+ (?:minute|hour|day|week)s?|no later than)\b", text, re.IGNORECASE)):
         return
     if len(text.split()) < 4:  # noqa: PLR2004 - a heading, not a rule
         return
@@ -324,7 +344,7 @@ _FILLER = frozenset("a an the of to in on at be is are for and or it its their t
 
 
 def _sentence(text: str) -> str:
-    plain = text.strip().rstrip(".;")
+    plain = re.sub(r"\s+(?=[.,;])", "", " ".join(text.split())).rstrip(".;")
     return f"{plain[:1].upper()}{plain[1:]}."
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 
 from factory.domain.product import NonFunctional, Term
+from factory.skills.native.language.stories import split_story
+from factory.skills.native.language.words import plural
 from factory.skills.native.vision_document.draft import Draft
 from factory.skills.native.vision_document.readings import is_as_is, is_excluded
 from factory.skills.native.vision_document.sections import Section, heading_section, section_of
@@ -114,6 +116,10 @@ def find_title(draft: Draft, name_hint: str | None) -> str:
         title = re.split(r"\s+[-–—]\s+|:\s+", title)[0].strip()
         if re.search(r"[A-Za-z0-9]", title) and len(title) <= 60:  # noqa: PLR2004 - a name
             return title
+    first = next((block.text for block in source.blocks if block.kind is BlockKind.PARAGRAPH), "")
+    labelled = re.match(r"(?:product|project|name|title|app|service)(?: name)?\s*:\s*(?P<name>[A-Z]\w*(?: [A-Z]\w*){0,3}?)(?=\s(?:We|A|An|The|This|It|Our)\b|\s*[.,;–-]|$)", first, re.IGNORECASE)
+    if labelled is not None:
+        return labelled.group("name")
     if name_hint and re.search(r"[A-Za-z0-9]", name_hint):
         plain = re.sub(r"[-_]+", " ", re.sub(r"\.\w+$", "", name_hint)).strip()
         return plain[:1].upper() + plain[1:]
@@ -127,15 +133,16 @@ def find_title(draft: Draft, name_hint: str | None) -> str:
 
 def find_summary(draft: Draft, title: str) -> str:
     """Return the first paragraph that tells what the product is."""
-    paragraphs = [block for block in draft.source.blocks if block.kind is BlockKind.PARAGRAPH and section_of(block) not in (Section.OUT_OF_SCOPE, Section.QUALITIES, Section.GLOSSARY, Section.STORIES)]
+    paragraphs = [block for block in draft.source.blocks if block.kind is BlockKind.PARAGRAPH and section_of(block) not in (Section.OUT_OF_SCOPE, Section.QUALITIES, Section.GLOSSARY, Section.STORIES, Section.ACTORS, Section.ENTITIES, Section.RULES)]
     for block in paragraphs:
         for sentence in sentences(block):
-            if re.match(rf"(?:the )?{re.escape(title.lower())}\b|(?:we (?:want|need|are building|build)|this (?:product|service|system|app)|the (?:service|system|product|app|platform))\b", sentence.text.lower()) and len(sentence.text.split()) > 5:  # noqa: PLR2004
+            if re.match(rf"(?:the )?{re.escape(title.lower())}\b|(?:we (?:want|need|are building|build)|this (?:product|service|system|app)|the (?:service|system|product|app|platform))\b", sentence.text.lower()) and len(sentence.text.split()) > 5 and category_of(sentence.text, strict=True) is None:  # noqa: PLR2004
                 return _tidy(sentence.text)
+    paragraphs = [block for block in paragraphs if split_story(block.text) is None]
     if paragraphs and len(paragraphs[0].text.split()) > 3:  # noqa: PLR2004 - a sentence
         return _tidy(" ".join(sentence.text for sentence in sentences(paragraphs[0])[:2]))
-    things = ", ".join(entity.words for entity in list(draft.entities.values())[:4])
-    return f"{title} keeps {things} for {', '.join(actor.label.lower() for actor in list(draft.actors.values())[:4])}."
+    things = ", ".join(plural(entity.words) for entity in list(draft.entities.values())[:4])
+    return f"{title} keeps {things} for {', '.join(plural(actor.label.lower()) for actor in list(draft.actors.values())[:4])}."
 
 
 def find_problem(draft: Draft) -> str:

@@ -30,7 +30,8 @@ class Statement:
     """One sentence, parsed.
 
     Attributes:
-        text: What was parsed; `shift` turns its offsets into offsets of the sentence.
+        text: What was parsed; `shift` turns its offsets into offsets of the sentence. Brackets are blanked in it,
+            and stand in `original`.
         speakers: Roles that "I", "they" or an elided subject stand for, in words.
         story: Id of the user story it is the goal of.
     """
@@ -42,6 +43,7 @@ class Statement:
     clauses: tuple[Clause, ...]
     speakers: tuple[str, ...] = ()
     story: str | None = None
+    original: str = ""
 
     def trace(self, draft: Draft, start: int, end: int, rule: str, confidence: float) -> Trace:
         """Return a trace of a span of the parsed text."""
@@ -81,6 +83,7 @@ def read_statements(draft: Draft, blocks: tuple[Block, ...], declared: set[int])
     """Parse every sentence that may say what people do or what must hold; add the written stories."""
     found: list[Statement] = []
     lead: tuple[str, ...] = ()
+    title = next((block.text for block in blocks if block.kind is BlockKind.HEADING and block.level == 1), "")
     for index, block in enumerate(blocks):
         if block.kind is BlockKind.HEADING:
             lead = ()
@@ -92,7 +95,7 @@ def read_statements(draft: Draft, blocks: tuple[Block, ...], declared: set[int])
             continue
         if block.kind is BlockKind.PARAGRAPH:
             lead = _lead_in(block.text)
-        speakers = lead if block.kind is BlockKind.ITEM and lead else _heading_speaker(block)
+        speakers = lead if block.kind is BlockKind.ITEM and lead else _heading_speaker(block, title)
         found.extend(_statements(draft, block, section, speakers))
     return found
 
@@ -146,10 +149,11 @@ def _story(draft: Draft, block: Block, section: Section, parts: StoryParts) -> S
     goal_start, goal_end = parts.goal
     goal = text[goal_start:goal_end]
     prefix = "I want to " if parts.infinitive else "I want "
-    parsed = f"{prefix}{goal}."
+    original = f"{prefix}{goal}."
+    parsed = _without_brackets(original)
     sentence = Sentence(block, 0, text)
     kept = tuple(clause for clause in clauses(parse(parsed)) if clause.start >= len(prefix) or not parts.infinitive)
-    return Statement(sentence, Section.STORIES, parsed, goal_start - len(prefix), kept, roles, identifier)
+    return Statement(sentence, Section.STORIES, parsed, goal_start - len(prefix), kept, roles, identifier, original)
 
 
 def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], block: Block) -> Statement:
@@ -175,7 +179,13 @@ def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], 
 
 
 def _parsed(sentence: Sentence, section: Section, text: str, shift: int, speakers: tuple[str, ...]) -> Statement:
-    return Statement(sentence, section, text, shift, tuple(clauses(parse(text))), speakers)
+    plain = _without_brackets(text)
+    return Statement(sentence, section, plain, shift, tuple(clauses(parse(plain))), speakers, original=text)
+
+
+def _without_brackets(text: str) -> str:
+    """Blank what stands in brackets, so that the sentence around it parses; offsets stay."""
+    return re.sub(r"\([^()]*\)", lambda match: " " * len(match.group()), text)
 
 
 def _lead_in(text: str) -> tuple[str, ...]:
@@ -187,9 +197,9 @@ def _lead_in(text: str) -> tuple[str, ...]:
     return tuple(role for role in roles if is_person(role))
 
 
-def _heading_speaker(block: Block) -> tuple[str, ...]:
-    for title in reversed(block.path):
-        match = _SPEAKER_HEADING.match(title)
+def _heading_speaker(block: Block, title: str) -> tuple[str, ...]:
+    for heading in reversed(block.path):
+        match = _SPEAKER_HEADING.match(heading) if heading != title else None
         if match is not None:
             roles = tuple(role for role in role_words(match.group("role")) if is_person(role))
             if roles and len(match.group("role").split()) <= 3:  # noqa: PLR2004 - a role's name

@@ -36,9 +36,13 @@ _HEADINGS: tuple[tuple[Section, str], ...] = (
     (
         Section.QUALITIES,
         r"non-?functional|qualit|performance|\bnfr|service level|\bsla\b|technical (?:requirements|constraints|notes)|security|privacy|compliance|"
-        r"reliab|availab|scal|how well|operations?$|legal",
+        r"reliab|availab|scal|how well|legal",
     ),
     (Section.STORIES, r"stor(?:y|ies)\b|backlog|\bepics?\b"),
+    (
+        Section.FEATURES,
+        r"what (?:they|people|users|it|each|everyone|\w+) (?:can |must |should |needs? to |wants? to )?(?:do|does)\b|user actions|user tasks",
+    ),
     (Section.GOALS, r"\bgoals?\b|objectives?|outcomes?|success|benefits?|measures?|metrics|kpis?|what good looks like|value|vision\b$|aims?\b"),
     (Section.STATES, r"\bstates?\b|status(?:es)?\b|life ?-?cycles?|workflows?"),
     (Section.RELATIONS, r"relation(?:ship)?s?|associations?"),

@@ -43,6 +43,7 @@ class Block:
         path: Texts of the headings above, outermost first.
         cells: For a table row, the spans of its cells in `text`.
         bold: Whether the block begins in bold.
+        marks: Offsets in `text` where bold begins.
     """
 
     kind: BlockKind
@@ -52,12 +53,13 @@ class Block:
     path: tuple[str, ...] = ()
     cells: tuple[tuple[int, int], ...] = ()
     bold: bool = False
+    marks: tuple[int, ...] = ()
 
     def part(self, start: int, end: int) -> "Block":
         """Return a piece of the block as a block of its own."""
         while end > start and self.text[end - 1] == " ":
             end -= 1
-        return replace(self, text=self.text[start:end], offsets=(*self.offsets[start:end], self.offsets[end - 1] + 1), cells=())
+        return replace(self, text=self.text[start:end], offsets=(*self.offsets[start:end], self.offsets[end - 1] + 1), cells=(), marks=())
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the span in the vision of a span of `text`."""
@@ -76,9 +78,24 @@ class Source:
     blocks: tuple[Block, ...] = field(default=())
 
 
+_NAMED = re.compile(r"[A-Z\u00c0-\u00de][\w\u00c0-\u024f -]{0,40}(?:\([^()]*\))?\s*(?::|\()")
+
+
+def _at_names(block: Block) -> Iterator[Block]:
+    """Split a paragraph that defines several things, each after its name in bold."""
+    starts = [mark for mark in block.marks if _NAMED.match(block.text[mark:])] if block.kind is BlockKind.PARAGRAPH else []
+    if not starts or (len(starts) == 1 and starts[0] == 0):
+        yield block
+        return
+    if starts[0] > 0:
+        yield block.part(0, starts[0])
+    for start, end in zip(starts, [*starts[1:], len(block.text)], strict=True):
+        yield replace(block.part(start, end), bold=True)
+
+
 def _with_titles(blocks: Iterator[Block]) -> Iterator[Block]:
     """Let a short line that ends in a colon be the heading of the list below it."""
-    made = list(blocks)
+    made = [piece for block in blocks for piece in _at_names(block)]
     title: str | None = None
     for index, block in enumerate(made):
         following = made[index + 1] if index + 1 < len(made) else None
@@ -283,6 +300,8 @@ def _finish(current: _Open | None, masked: str, path: list[tuple[int, str]]) -> 
     text, offsets = _clean(masked, current.pieces)
     if not text:
         return None
+    raw = [begin + match.end() for begin, end in current.pieces for match in re.finditer(r"(?<!\w)(?:\*\*|__)(?=\S)", masked[begin:end])]
+    marks = tuple(offsets.index(offset) for offset in raw if offset in offsets)
     if current.kind is BlockKind.HEADING:
         while path and path[-1][0] >= current.level:
             path.pop()
@@ -291,7 +310,7 @@ def _finish(current: _Open | None, masked: str, path: list[tuple[int, str]]) -> 
         return Block(current.kind, text, offsets, current.level, above)
     first = current.pieces[0][0]
     bold = masked[first : current.pieces[0][1]].lstrip().startswith(("**", "__"))
-    return Block(current.kind, text, offsets, current.level, tuple(name for _, name in path), bold=bold)
+    return Block(current.kind, text, offsets, current.level, tuple(name for _, name in path), bold=bold, marks=marks)
 
 
 def _clean(masked: str, pieces: list[tuple[int, int]]) -> tuple[str, tuple[int, ...]]:
@@ -319,7 +338,7 @@ def _row(masked: str, start: int, line: str, path: list[tuple[int, str]]) -> Blo
     cells: list[tuple[int, int]] = []
     text = ""
     offsets: list[int] = []
-    for match in re.finditer(r"[^|]+", line):
+    for match in re.finditer(r"(?:\((?:[^()]*)\)|\\\||[^|])+", line):
         cell, where = _clean(masked, [(start + match.start(), start + match.end())])
         if not cell and match.end() == len(line):
             continue

@@ -9,12 +9,18 @@ from factory.skills.native.language.lexicon import (
     BOOKED_THINGS,
     CREATE_VERBS,
     DEED_NOUNS,
+    EVALUATIVE_ADJECTIVES,
+    JOIN_NOUNS,
+    KNOWN_VERBS,
+    STAFF_ROLES,
     STRONG_DEEDS,
     is_person,
 )
-from factory.skills.native.language.words import participle, plural, singular, third_person
-from factory.skills.native.vision_document.deeds import SILENT, actors_of
+from factory.skills.native.language.names import field_name
+from factory.skills.native.language.words import participle, plural, singular, state_base, third_person
+from factory.skills.native.vision_document.deeds import SILENT, actors_of, leaves_record
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft
+from factory.skills.native.vision_document.field_notes import read_field
 from factory.skills.native.vision_document.field_types import default_bounds, guess_type, is_attribute, is_personal
 from factory.skills.native.vision_document.nouns import choose, gather, usable
 from factory.skills.native.vision_document.readings import Statement, is_as_is, is_excluded
@@ -62,8 +68,7 @@ _RECORD_FIELDS: dict[str, tuple[tuple[str, FieldType, bool], ...]] = {
     "measurement": (("value", FieldType.DECIMAL, True), ("measured at", FieldType.DATETIME, True)),
 }
 _LINKING = ("for", "with", "to", "on", "in", "at", "from", "about", "of", "against", "under", "into")
-_STAFF = frozenset("admin administrator manager clerk officer receptionist librarian coordinator operator supervisor secretary dispatcher moderator staff organiser organizer editor assistant agent".split())
-_FOR_SELF = frozenset("report request submit apply order book post place reserve donate propose file ask bid upload borrow rent enroll enrol subscribe publish write buy purchase".split()) | {"sign up"}
+_FOR_SELF = frozenset("report request submit apply order book post place reserve donate propose file ask bid upload borrow rent enroll enrol subscribe publish write buy purchase save".split()) | {"sign up"}
 
 
 def find_things(draft: Draft, statements: list[Statement]) -> None:
@@ -89,8 +94,12 @@ def find_things(draft: Draft, statements: list[Statement]) -> None:
         for clause in statement.clauses:
             _structure(draft, statement, clause)
     for statement in active:
+        _listed(draft, statement)
+    for statement in active:
         for clause in statement.clauses:
             _links(draft, statement, clause)
+    for statement in active:
+        _counted(draft, statement)
     for entity in draft.entities.values():
         _record_fields(draft, entity)
 
@@ -104,7 +113,7 @@ def _records_of_deeds(draft: Draft, statement: Statement) -> None:
         actors, _ = actors_of(draft, statement, clause)
         direct = next((found for phrase in clause.objects if (found := draft.find_within(phrase.name)) is not None), None)
         reached = next((found for word, phrase in clause.prepositions if word in ("for", "in", "to", "on", "at") and (found := draft.find_within(phrase.name)) is not None), None)
-        thing = direct if clause.verb in ("borrow", "lend", "rent", "reserve", "book", "rate", "buy", "purchase", "order") else None
+        thing = direct if clause.verb in ("borrow", "lend", "rent", "reserve", "book", "rate", "buy", "purchase", "order", "request") else None
         if clause.verb in ("enroll", "enrol", "sign up", "apply", "register", "subscribe", "bid", "join", "volunteer", "vote", "comment", "donate", "rsvp"):
             thing = reached if not clause.objects or (direct is not None and is_person(direct.words)) else (direct if clause.verb == "join" else None)
         if thing is None or is_person(thing.words):
@@ -122,7 +131,7 @@ def _records_of_deeds(draft: Draft, statement: Statement) -> None:
         if direct is not None and direct is not thing and is_person(direct.words):
             draft.relate(RelationDraft(record.words, direct.words, RelationKind.MANY_TO_ONE, trace))
         elif actors and not _handed(draft, clause, record, trace):
-            if actors[0].rsplit(" ", 1)[-1] not in _STAFF:
+            if actors[0].rsplit(" ", 1)[-1] not in STAFF_ROLES:
                 person = person_entity(draft, actors[0], trace, f"a {record.words} belongs to somebody")
                 draft.relate(RelationDraft(record.words, person.words, RelationKind.MANY_TO_ONE, trace))
 
@@ -175,7 +184,9 @@ def _own(draft: Draft, statement: Statement, *, declared: bool) -> None:
         named = (*clause.objects, *(item for _, item in clause.prepositions))
         for phrase in (*named, *(item.owner for item in named if item.owner is not None)):
             entity = draft.find_within(singular(phrase.name))
-            selfish = clause.verb in _FOR_SELF and phrase in clause.objects and not declared and not clause.targets("for", "to") and actors[0].rsplit(" ", 1)[-1] not in _STAFF and (statement.story is not None or bool(clause.modal))
+            if entity is not None and not phrase.own and leaves_record(draft, clause.verb, entity):
+                continue
+            selfish = clause.verb in (_FOR_SELF if statement.story is not None else _FOR_SELF - {"upload", "write", "publish", "post", "file", "propose", "place"} | ({"place"} if clause.modal else set())) and phrase in clause.objects and not declared and not any(is_person(other.name) for other in clause.targets("for", "to")) and actors[0].rsplit(" ", 1)[-1] not in STAFF_ROLES
             if entity is None or not (phrase.own or selfish) or phrase.determiner in ("its", "our", "your"):
                 continue
             for words in actors[:1]:
@@ -228,25 +239,62 @@ def _structure(draft: Draft, statement: Statement, clause: Clause) -> None:
             for _, target in (pair for pair in clause.prepositions if pair[0] == "to"):
                 _relate(draft, statement, subject, target, rule="belongs-to")
         return
+    if _placed(draft, statement, clause):
+        return
     if base in ("be", "assign", "link") and re.search(r"\b(?:part of|assigned to|linked to|owned by)\b", statement.text):
         return
     subject_entities = [found for phrase in clause.subjects if not phrase.pronoun and (found := draft.find(singular(phrase.name))) is not None]
     if base in _HAVING:
         owner: EntityDraft | None = None
+        made_for = False
         if base in ("have", "include", "contain", "carry", "show", "need", "get", "consist", "comprise", "hold", "state", "mention", "specify", "list") and subject_entities and (not draft.actor(subject_entities[0].words) or base in ("have", "include")):
             owner = subject_entities[0]
         for word, phrase in clause.prepositions:
             if owner is None and word in ("for", "about", "of", "per") and (found := draft.find_within(singular(phrase.name))) is not None:
-                owner = found
+                owner, made_for = found, True
         parts = clause.objects if base != "consist" else clause.targets("of")
         if owner is None:
             owner = next((found for phrase in parts if phrase.owner is not None and (found := draft.find_within(singular(phrase.owner.name))) is not None), None)
         if owner is not None:
             for part in parts:
-                _part(draft, statement, owner, part, composed=base in ("consist", "comprise"))
+                if not (made_for and draft.find(singular(part.name)) is not None):
+                    _part(draft, statement, owner, part, composed=base in ("consist", "comprise"))
             return
     for phrase in clause.objects:
         _aspect(draft, statement, clause, phrase)
+
+
+_PLACING = frozenset("hold locate store keep park live take happen sit stand host work play stay install place house".split())
+_AUTHORING = frozenset("lead teach write own run supervise manage guide make give host sponsor coach drive".split())
+
+
+def _placed(draft: Draft, statement: Statement, clause: Clause) -> bool:
+    """Read "classes take place in rooms" and "each case is led by one lawyer"."""
+    base = clause.verb.split(" ")[0]
+    things = [(phrase, found) for phrase in (*clause.subjects, *clause.objects) if not phrase.pronoun and (found := draft.find(singular(phrase.name))) is not None]
+    if clause.passive and base in _AUTHORING and clause.objects:
+        for person in clause.subjects:
+            words = singular(person.name)
+            source = draft.find(singular(clause.objects[0].name))
+            if source is None or not is_person(words) or clause.modal:
+                continue
+            trace = statement.trace(draft, clause.objects[0].start, max(person.end, clause.end), "made-by", 0.8)
+            target = person_entity(draft, words, trace, f"a {source.words} is {participle(base)} by one")
+            draft.relate(RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace, required=False))
+            return True
+        return False
+    if base not in _PLACING or clause.modal or not things:
+        return False
+    phrase, source = things[0]
+    if is_person(source.words) and base not in ("live", "work", "play"):
+        return False
+    for _, other in (pair for pair in clause.prepositions if pair[0] in ("in", "at", "on")):
+        target = draft.find(singular(other.name))
+        if target is not None and target is not source:
+            trace = statement.trace(draft, phrase.start, max(phrase.end, other.end), "placed-in", 0.8)
+            draft.relate(RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace, required=base != "hold"))
+            return True
+    return False
 
 
 def _aspect(draft: Draft, statement: Statement, clause: Clause, phrase: Phrase) -> None:
@@ -279,18 +327,39 @@ def _part(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, 
     target = draft.find(singular(name)) if name else None
     trace = statement.trace(draft, part.start, part.end, "has", 0.8)
     if target is not None and target is not owner:
-        if part.plural or composed:
+        personal = is_person(owner.words) and target.words.rsplit(" ", 1)[-1] in JOIN_NOUNS | _HELD
+        if part.plural or composed or personal:
             _several(draft, owner, target, trace, composed=composed)
         else:
             draft.relate(RelationDraft(owner.words, target.words, RelationKind.MANY_TO_ONE, trace, required="optional" not in part.adjectives))
         return
-    words = " ".join([*(word for word in part.adjectives if word in _TELLING), name]).strip()
+    words = " ".join([*(word for word in part.adjectives if word in _TELLING or word not in EVALUATIVE_ADJECTIVES), name]).strip()
+    measured = re.match(r" of (?:the |its |their )?([a-z]+)", statement.text[part.end :])
+    if measured is not None and name.rsplit(" ", 1)[-1] in _MEASURES and (draft.find(singular(measured.group(1))) is None or name.endswith("number")):
+        words = f"{words} of {measured.group(1)}"
     if not words or not re.search(r"[a-z]{2}", words) or singular(name) == owner.words:
         return
     if not usable(singular(name)) and not is_attribute(name):
         return
     if is_person(singular(name)):
         return
+    _add_field(draft, statement, owner, part, words, trace)
+
+
+def _add_field(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, words: str, trace: Trace) -> None:
+    """Add a field with what is said behind its name: "(small, large)", "between 1 and 5", "which is public or internal"."""
+    del draft
+    after = statement.original[part.end :]
+    choice = re.match(r"\s*,?\s*(?:which|that) (?:is|are|can be|may be) (?:either )?(?P<values>[a-z][\w -]*(?:, [\w -]+)*,? or [\w -]+)(?=$|[.;,])", after)
+    if choice is not None:
+        after = f" (one of {choice.group('values')})"
+    noted = re.match(r"\s*(?P<notes>\([^()]{2,120}\))", after) or re.match(r"\s*,?\s*(?P<notes>(?:between|from) \d+ (?:and|to) \d+)", after)
+    if noted is not None:
+        notes = noted.group("notes")
+        read = read_field(f"{words} {notes}" if notes.startswith("(") else f"{words} ({notes})", lambda *_: trace, 0, of_person=is_person(owner.words))
+        if read is not None:
+            owner.add(read)
+            return
     guess = guess_type(words)
     made = FieldDraft(words, guess.type, trace.model_copy(update={"confidence": round(min(0.8, guess.confidence), 2)}))
     made.required = "optional" not in part.adjectives
@@ -299,7 +368,9 @@ def _part(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, 
     owner.add(made)
 
 
-_TELLING = frozenset("full first last total maximum minimum max min daily weekly monthly hourly annual short long final initial net gross unique".split()) - {"unique"}
+_MEASURES = frozenset("number date time place level type amount length state proof code rate method size quantity point year country reason day kind".split())
+_HELD = frozenset("account profile card wallet cart basket balance contract plan licence license permit pass".split())
+_TELLING = frozenset("due daily opening closing starting current preferred planned scheduled original full first last total maximum minimum max min daily weekly monthly hourly annual short long final initial net gross unique".split()) - {"unique"}
 
 
 def _several(draft: Draft, owner: EntityDraft, target: EntityDraft, trace: Trace, *, composed: bool) -> None:
@@ -390,7 +461,7 @@ def _states(draft: Draft, statements: list[Statement]) -> None:
             subject = match.group("subject").lower()
             entity = _about(draft, statement, subject)
             stated = bool(match.group("either")) or re.search(r"status|state", text.lower()) is not None or re.search(r"through|has", match.group().lower()[len(subject) :][:14]) is not None
-            looks = sum(value.endswith(("ed", "en", "ing")) or value in _PLAIN_STATES for value in values) >= max(1, len(values) - 1)
+            looks = sum(_is_state(value) for value in values) >= max(1, len(values) - 1)
             if entity is not None and all(len(value.split()) <= 2 and value for value in values) and (looks or stated) and len(values) > 1:  # noqa: PLR2004 - short names of states
                 if any(re.match(r"(?:an?|the)\s", value) for value in values):
                     continue
@@ -401,7 +472,7 @@ def _states(draft: Draft, statements: list[Statement]) -> None:
         if moved is not None and re.search(r"\b(?:move|go|pass|chang|progress|status|state|goes|moves)", text.lower()):
             rest = [part.strip(" ,") for part in re.split(r"\b(?:via|then to|and then to|to|through|over|and|then)\b|,", moved.group("rest"))]
             values = [moved.group("first").strip(), *(part for part in rest if part)]
-            if all(value.endswith(("ed", "en", "ing")) or value in _PLAIN_STATES for value in values):
+            if all(_is_state(value) for value in values):
                 _add_states(draft, statement, _about(draft, statement, text.lower()), values, "states-from-to")
 
 
@@ -410,6 +481,11 @@ _PLAIN_STATES = frozenset(
     empty full private public idle busy complete incomplete valid invalid current past won sold out due late in transit en route under review on loan in use
     waiting healthy sick quarantined booked void""".split()
 ) | {"in progress", "in review", "on hold", "under review", "on loan", "in transit", "in use", "sold out", "no show", "no-show", "in stock", "out of stock"}
+
+
+def _is_state(value: str) -> bool:
+    words = value.split(" ")
+    return value in _PLAIN_STATES or words[0] in ("under", "in", "on", "out", "not", "off", "to", "awaiting", "ready") or words[0].endswith(("ed", "en", "ing")) or state_base(value, KNOWN_VERBS) is not None
 
 
 def _verbs_not_states(draft: Draft, statement: Statement, match: re.Match[str], values: list[str]) -> bool:
@@ -446,6 +522,68 @@ def _add_states(draft: Draft, statement: Statement, entity: EntityDraft | None, 
         existing.type, existing.values = FieldType.ENUM, plain
         return
     entity.add(FieldDraft("status", FieldType.ENUM, statement.whole(draft, rule, 0.9), values=plain))
+
+
+_ARTICLE = r"(?:an?|the|its|their|his|her|optional|some|several)\s+"
+_LISTED = re.compile(
+    rf"\b(?P<lead>with|has|have|includes?|contains?|needs?)\s+(?P<list>(?:{_ARTICLE})*[a-z][a-z -]*?(?:\s*,\s*(?:and\s+)?(?:{_ARTICLE})*[a-z][a-z -]*?)*\s*,?\s+and\s+(?:{_ARTICLE})*[a-z][a-z -]*?)"
+    r"(?=\s*(?:$|[.;:()])|\s*,?\s+(?:that|which|who|so|in order|needed|required|from|between|it|they|we)\b)",
+    re.IGNORECASE,
+)
+
+
+def _listed(draft: Draft, statement: Statement) -> None:
+    """Read a list of fields by its commas, where the parse lost its end: "a title, a date, a place and a capacity"."""
+    for match in _LISTED.finditer(statement.text):
+        before = statement.text[: match.start()]
+        if match.group("lead") != "with" and re.search(r"\b(?:can|may|must|not|cannot|should|to)\s+\w*$", before):
+            continue
+        owner = _last_named(draft, before)
+        if owner is None or (match.group("lead") == "with" and not re.search(rf"\b(?:{re.escape(owner.words)}|{re.escape(plural(owner.words))})$", before.strip().lower())):
+            continue
+        for part in re.finditer(rf"(?:{_ARTICLE})*(?P<name>[a-z][a-z -]*?)(?=\s*(?:,|$)|\s+and\b)", match.group("list"), re.IGNORECASE):
+            name = re.sub(r"^and\s+", "", part.group("name").strip().lower())
+            name = re.sub(rf"^(?:{_ARTICLE})+", "", name)
+            words = name.split()
+            if not name or len(words) > 4 or is_person(singular(name)) or draft.find(singular(name)) is not None or words[-1] in KNOWN_VERBS - {"name", "date", "price", "note", "number", "type", "address", "file", "photo", "score", "message", "rate", "level"}:  # noqa: PLR2004
+                continue
+            if not (is_attribute(name) or usable_field(name) or usable(singular(name))) or name in owner.words:
+                continue
+            start = match.start("list") + part.start("name")
+            phrase = Phrase(name=name, text=name, start=start, end=start + len(part.group("name")), head=0)
+            trace = statement.trace(draft, phrase.start, phrase.end, "list-of-fields", 0.7)
+            if not any(known.startswith(field_name(name)) or known == field_name(words[-1]) for known in owner.fields):
+                _add_field(draft, statement, owner, phrase, name, trace)
+
+
+def _last_named(draft: Draft, text: str) -> EntityDraft | None:
+    best: tuple[int, int, EntityDraft] | None = None
+    for entity in draft.entities.values():
+        for form in (entity.words, plural(entity.words)):
+            for found in re.finditer(rf"\b{re.escape(form)}\b", text.lower()):
+                if best is None or (found.end(), len(form)) > best[:2]:
+                    best = (found.end(), len(form), entity)
+    return best[2] if best is not None else None
+
+
+_PER = re.compile(r"\b(?:only one|at most \w+|no more than \w+|one|up to \w+)\s+(?P<thing>[a-z][a-z -]*?)\s+(?:per|for each|for every)\s+(?P<per>[a-z][a-z -]*?)(?=$|[.,;:]|\s+(?:at|and|in|on|if|when)\b)", re.IGNORECASE)
+
+
+def _counted(draft: Draft, statement: Statement) -> None:
+    """Relate what is counted to what it is counted by: "a buyer can have only one open offer per property"."""
+    match = _PER.search(statement.text)
+    if match is None:
+        return
+    thing, per = draft.find_within(singular(match.group("thing").lower())), draft.find_within(singular(match.group("per").lower()))
+    if thing is None or per is None or thing is per or draft.link(per.words, thing.words) is not None:
+        return
+    trace = statement.trace(draft, match.start(), match.end(), "counted-per", 0.7)
+    draft.relate(RelationDraft(thing.words, per.words, RelationKind.MANY_TO_ONE, trace))
+    for clause in statement.clauses:
+        for words in actors_of(draft, statement, clause)[0][:1]:
+            person = person_entity(draft, words, trace, f"the number of {plural(thing.words)} of each is limited")
+            if not is_person(thing.words):
+                draft.relate(RelationDraft(thing.words, person.words, RelationKind.MANY_TO_ONE, trace))
 
 
 def _record_fields(draft: Draft, entity: EntityDraft) -> None:
