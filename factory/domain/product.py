@@ -176,7 +176,8 @@ class Condition(_Strict):
     """A comparison on one record: `left` is a field of the entity.
 
     `right` is another field (`right_kind="field"`), a literal (`"literal"`), or the present moment or day
-    (`"now"`, `"today"`) moved by `offset_minutes`. `is-set` and `is-not-set` have no right side.
+    (`"now"`, `"today"`) moved by `offset_minutes`. `is-set` and `is-not-set` have no right side. `statement` is
+    the condition in the author's words, for people who run into it.
     """
 
     left: SnakeName
@@ -184,6 +185,7 @@ class Condition(_Strict):
     right_kind: Literal["field", "literal", "now", "today", "none"] = "none"
     right: JsonValue = None
     offset_minutes: int = 0
+    statement: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -241,6 +243,8 @@ class Operation(_Strict):
             are not kept by a lifecycle.
         relations: For CHANGE, the many-to-one relations it sets (`assign` a `driver`).
         transition: For TRANSITION, the transition's name.
+        states: For UPDATE, CHANGE and DELETE, the states of the lifecycle in which it may be done; empty means all.
+        guards: For UPDATE, CHANGE and DELETE, conditions on the record before the change.
         event: The domain event it emits, if any.
         stories: Ids of the user stories it serves.
     """
@@ -254,6 +258,8 @@ class Operation(_Strict):
     fields: tuple[SnakeName, ...] = ()
     relations: tuple[SnakeName, ...] = ()
     transition: SnakeName | None = None
+    states: tuple[SnakeName, ...] = ()
+    guards: tuple[Condition, ...] = ()
     event: PascalName | None = None
     stories: tuple[str, ...] = ()
     trace: Trace

@@ -97,6 +97,10 @@ class _References:
         yield from _unknown(where, "relation", operation.relations, self._relations[operation.entity])
         yield from _unknown(where, "story", operation.stories, self._stories)
         yield from _unknown(where, "event", [operation.event], self._events)
+        yield from _unknown(where, "state", operation.states, self._states_of(operation.entity))
+        for guard in operation.guards:
+            named = [guard.left, *([str(guard.right)] if guard.right_kind == "field" else [])]
+            yield from _unknown(where, "field", named, self._fields[operation.entity])
         if (operation.kind is OperationKind.TRANSITION) != (operation.transition is not None):
             yield f"{where}: `transition` belongs to operations of kind transition alone"
             return
