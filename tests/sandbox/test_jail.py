@@ -220,7 +220,9 @@ def test_killed_caller_leaves_no_command(tmp_path: Path, mode: SandboxMode) -> N
             "from factory.sandbox import *\n"
             f"jail = Jail(SandboxSettings(mode={mode.value!r}))\n"
             f"jail.run(['sh', '-c', 'sleep {mark} & touch begun; sleep {mark}'], pathlib.Path({str(tmp_path)!r}))",
-        ]
+        ],
+        # A killed process leaves its temporary folder behind.
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     try:
         _wait_for((tmp_path / "begun").exists)
