@@ -150,7 +150,7 @@ def constrained_type(member: Member) -> str | None:
         return f"Annotated[str, Field({', '.join(limits)})]"
     bounds = f"ge={schema.get('minimum')}, le={schema.get('maximum')}, strict=True"
     if value_kind(member.field) is ValueKind.INTEGER:
-        return f"Annotated[int, Field({bounds})]"
+        return f"Annotated[int, Field({bounds}), WHOLE]"
     if value_kind(member.field) is ValueKind.FLOAT:
         return f"Annotated[float, Field({bounds}, allow_inf_nan=False)]"
     return None

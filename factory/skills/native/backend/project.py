@@ -105,7 +105,7 @@ def _add_tests(renderer: Renderer, design: ServiceDesign, service: ServiceView) 
     names = [name for case in cases for name in case.factory.exports]
     for case in cases:
         if case.endpoints:
-            path = f"tests/api/test_{case.view.router}.py"
+            path = f"tests/api/test_{case.view.router}_api.py"
             renderer.add("tests/api/test_resource.py", path, case=case, factory_names=names)
         if case.view.has_domain:
             path = f"tests/rules/test_{case.view.domain_module}_rules.py"

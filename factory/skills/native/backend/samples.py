@@ -23,7 +23,9 @@ from factory.skills.native.service_design.shapes import (
 )
 
 _MOST_TRIES = 200_000
-_FAR = 400
+# Days from now, and between values that are compared: further than numbered records reach.
+_FAR, _STEP = 400, 100
+_STRICT = {"ge": "gt", "le": "lt"}
 _FIRST_NAMES = ("Ada", "Ben", "Chiara", "Deniz", "Emeka", "Freya", "Goran", "Hana", "Ines", "Jonas")
 _LAST_NAMES = ("Almeida", "Brandt", "Castillo", "Dogan", "Eriksen", "Fontaine", "Grabowski", "Haddad", "Ivanova", "Juma")
 
@@ -89,6 +91,18 @@ def solve(
     return None
 
 
+def solve_rules(design: ServiceDesign, resource: Resource) -> Assignment:
+    """Return values under which all rules of the resource hold, with room between fields where there can be any."""
+    conditions = [rule.condition for rule in resource.rules]
+    roomy = [
+        condition.model_copy(update={"op": _STRICT.get(condition.op, condition.op)})
+        if condition.right_kind == "field"
+        else condition
+        for condition in conditions
+    ]
+    return solve(design, resource, roomy) or solve(design, resource, conditions) or {}
+
+
 def _reads(condition: Condition) -> tuple[str, ...]:
     if condition.right_kind == "field":
         return (condition.left, str(condition.right))
@@ -117,7 +131,7 @@ def _of_kind(
 ) -> Iterable[Value]:
     match kind:
         case ValueKind.DATETIME | ValueKind.DATE:
-            far = [_FAR, -_FAR, _FAR + 1, -_FAR + 1, _FAR - 1, -_FAR - 1]
+            far = [sign * _FAR + step for step in (0, _STEP, -_STEP) for sign in (1, -1)]
             yield from (Moment(days * MINUTES_PER_DAY) for days in far)
             for offset in offsets:
                 yield from (Moment(offset + days * MINUTES_PER_DAY) for days in (2, -2, 0, 1, -1))
@@ -247,11 +261,10 @@ def _text_source(design: ServiceDesign, resource: Resource, field: ProductField)
         text = f"Some words about {words(field.name)}, number {{n}}."
     else:
         text = f"{sentence(field.name)} {{n}}"
-    room = longest - 4
-    if len(text) > room:
-        text = "{n}" if room < 4 else f"{text[: max(0, room - 4)].rstrip()} {{n}}"  # noqa: PLR2004
-    if shortest > len(text) - 3:
-        text += "x" * (shortest - len(text) + 3)
+    # A number takes four characters at most.
+    least, most = len(text.format(n=1)), len(text.format(n=1000))
+    if most > longest or least < shortest:
+        text = f"{{n:0{max(shortest, min(longest, 4))}d}}"
     return f"f{quoted(text)}"
 
 

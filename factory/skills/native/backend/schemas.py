@@ -169,10 +169,7 @@ def default_source(design: ServiceDesign, member: Member) -> str:
     """Return a member's default as Python source."""
     if member.is_collection or member.field is None:
         return "[]"
-    default = member.default
-    if isinstance(default, float) and value_kind(member.field) is ValueKind.INTEGER:
-        return str(int(default))
-    return literal_source(design, member.field, default)
+    return literal_source(design, member.field, member.default)
 
 
 def page_schema(resource: Resource) -> str:

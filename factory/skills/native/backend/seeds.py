@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from factory.skills.native.backend.expressions import quoted
-from factory.skills.native.backend.samples import person_name, plain_source, solve
+from factory.skills.native.backend.samples import person_name, plain_source, solve_rules
 from factory.skills.native.backend.tables import links, row_class
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
 from factory.skills.native.service_design.design import ServiceDesign
@@ -36,7 +36,7 @@ def seed_views(design: ServiceDesign) -> tuple[SeedView, ...]:
 
 
 def _seed(design: ServiceDesign, resource: Resource, done: set[str]) -> SeedView:
-    solved = solve(design, resource, [rule.condition for rule in resource.rules]) or {}
+    solved = solve_rules(design, resource)
     linked = {link.ids: link for link in links(design, resource)}
     values: list[tuple[str, str]] = []
     for member in resource.members:

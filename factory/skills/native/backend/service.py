@@ -44,7 +44,7 @@ from factory.skills.native.service_design.shapes import (
 
 _TYPE_NAMES = (
     "ClockTime Day Document EMAIL FileReference GeoPoint Input Instant Maybe Money NonNegativeMoney "
-    "NonNegativeNumber Number Output PHONE TEXT URL"
+    "NonNegativeNumber Number Output PHONE TEXT URL WHOLE"
 ).split()
 
 
@@ -449,12 +449,14 @@ def _type_names(types: frozenset[str], decimals: tuple[DecimalView, ...]) -> tup
         "PHONE": "phone",
         "URL": "url",
     }
+    whole = bool(types & {"integer", "duration"})
     decimal_names = {decimal.name for decimal in decimals}
     all_decimals = {"Money", "NonNegativeMoney", "Number", "NonNegativeNumber"}
     return tuple(
         name
         for name in _TYPE_NAMES
-        if (name not in all_decimals or name in decimal_names)
+        if (name != "WHOLE" or whole)
+        and (name not in all_decimals or name in decimal_names)
         and (name not in conditional or conditional[name] in types)
     )
 

@@ -7,7 +7,7 @@ from factory.domain.product import FieldType, OperationKind, snake
 from factory.skills.native.backend.expressions import comparison, python_type, quoted
 from factory.skills.native.backend.routes import EndpointView, endpoint_view
 from factory.skills.native.backend.rules import lifecycle_view, step_views
-from factory.skills.native.backend.samples import Assignment, plain_source, solve
+from factory.skills.native.backend.samples import Assignment, plain_source, solve, solve_rules
 from factory.skills.native.backend.service import ResourceView
 from factory.skills.native.backend.tables import links, row_class
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
@@ -194,7 +194,7 @@ class _Cases:
         self._resource = resource
         self._name = factory_name(resource)
         self._conditions = [rule.condition for rule in resource.rules]
-        self._solved: Assignment = solve(design, resource, self._conditions) or {}
+        self._solved: Assignment = solve_rules(design, resource)
 
     def case(self, view: ResourceView) -> ResourceCase:
         lifecycle = lifecycle_view(self._design, self._resource)
@@ -578,7 +578,7 @@ def _invalid(member: Member) -> tuple[tuple[str, str], ...]:
     else:
         found = {
             ValueKind.DECIMAL: ["1.5", '"1,50"', '"NaN"', '"1.123456789"'],
-            ValueKind.INTEGER: ['"17"', "1.5", str(int(str(schema.get("maximum", 0))) + 1)],
+            ValueKind.INTEGER: ['"17"', "1.5", f"{schema.get('maximum')} + 1"],
             ValueKind.FLOAT: ['"17"', "100.5", "-0.5"],
             ValueKind.BOOLEAN: ['"yes"', "1"],
             ValueKind.DATE: ['"2030-02-30"', '"tomorrow"', "20300101"],

@@ -207,7 +207,7 @@ def _default(model: DomainModel, entity: Entity, field: ProductField) -> tuple[b
         case FieldType.DECIMAL:
             return (True, f"{parsed:f}")
         case FieldType.BOOLEAN | FieldType.INTEGER | FieldType.DURATION | FieldType.PERCENTAGE:
-            return (True, value if isinstance(value, bool) else float(str(parsed)))
+            return (isinstance(parsed, (bool, int, float)), parsed if isinstance(parsed, (bool, int, float)) else None)
         case FieldType.ENUM:
             return (True, value)
         case FieldType.TEXT | FieldType.RICH_TEXT:
