@@ -110,7 +110,11 @@ def rates(counts: Counter[str], kind: str) -> dict[str, float]:
     precision = counts[kind] / counts["found"] if counts["found"] else 0.0
     recall = counts[kind] / counts["gold"] if counts["gold"] else 0.0
     both = precision + recall
-    return {"precision": round(precision, 3), "recall": round(recall, 3), "f1": round(2 * precision * recall / both, 3) if both else 0.0}
+    return {
+        "precision": round(precision, 3),
+        "recall": round(recall, 3),
+        "f1": round(2 * precision * recall / both, 3) if both else 0.0,
+    }
 
 
 def main() -> None:
@@ -128,7 +132,9 @@ def main() -> None:
     together: dict[str, Counter[str]] = {label: Counter() for label in LABELS}
     for path in files:
         totals = score(path, errors=options.errors)
-        report[path.stem] = {label: {kind: rates(totals[label], kind) for kind in ("exact", "relaxed")} for label in LABELS}
+        report[path.stem] = {
+            label: {kind: rates(totals[label], kind) for kind in ("exact", "relaxed")} for label in LABELS
+        }
         for label in LABELS:
             together[label] += totals[label]
     report["all"] = {label: {kind: rates(together[label], kind) for kind in ("exact", "relaxed")} for label in LABELS}

@@ -10,7 +10,9 @@ __all__ = ["SKILLS", "write_domain_model"]
 
 def write_domain_model(context: SkillContext) -> SkillResult:
     """Take the model out of the vision document, check it again and describe it."""
-    document = VisionDocument.model_validate_json(context.input("vision-document").text(".factory/vision-document.json"))
+    document = VisionDocument.model_validate_json(
+        context.input("vision-document").text(".factory/vision-document.json")
+    )
     model = document.draft
     files = {
         ".factory/domain-model.json": model.model_dump_json(indent=2) + "\n",

@@ -48,7 +48,10 @@ def _cell(text: str) -> str:
 
 
 def _actors(model: DomainModel) -> str:
-    rows = [(actor.label, f"`{actor.name}`", f"`{actor.entity}`" if actor.entity else "", actor.description) for actor in model.actors]
+    rows = [
+        (actor.label, f"`{actor.name}`", f"`{actor.entity}`" if actor.entity else "", actor.description)
+        for actor in model.actors
+    ]
     return "## Actors\n\n" + _table(("Actor", "Role", "Record", "What they do"), rows)
 
 
@@ -76,7 +79,10 @@ def _entity(model: DomainModel, entity: Entity) -> str:
         text += _table(("Field", "Type", "Required", "Limits", "Personal data", "Meaning"), rows)
     links = [*model.relations_of(entity.name)]
     if links:
-        text += "\n" + _table(("Relation", "To", "Kind", "Required", "Seen from there as", "When that is deleted"), [_relation_row(link) for link in links])
+        text += "\n" + _table(
+            ("Relation", "To", "Kind", "Required", "Seen from there as", "When that is deleted"),
+            [_relation_row(link) for link in links],
+        )
     lifecycle = model.lifecycle_of(entity.name)
     return text + (f"\n{_lifecycle(lifecycle)}" if lifecycle is not None else "")
 
@@ -88,7 +94,14 @@ def _field_row(model: DomainModel, field: ProductField) -> tuple[str, ...]:
     limits = _limits(field.constraints)
     if field.default is not None:
         limits = ", ".join(part for part in (limits, f"default {json.dumps(field.default)}") if part)
-    return f"`{field.name}`", kind, "yes" if field.required else "no", limits, "yes" if field.personal_data else "", field.description
+    return (
+        f"`{field.name}`",
+        kind,
+        "yes" if field.required else "no",
+        limits,
+        "yes" if field.personal_data else "",
+        field.description,
+    )
 
 
 def _limits(constraints: Constraints) -> str:
@@ -110,7 +123,14 @@ def _limits(constraints: Constraints) -> str:
 
 def _relation_row(relation: Relation) -> tuple[str, ...]:
     kind = relation.kind.value + (f" through {relation.join_entity}" if relation.join_entity else "")
-    return f"`{relation.name}`", relation.target, kind, "yes" if relation.required else "no", f"`{relation.inverse}`", relation.on_delete
+    return (
+        f"`{relation.name}`",
+        relation.target,
+        kind,
+        "yes" if relation.required else "no",
+        f"`{relation.inverse}`",
+        relation.on_delete,
+    )
 
 
 def _lifecycle(lifecycle: Lifecycle) -> str:
@@ -119,10 +139,21 @@ def _lifecycle(lifecycle: Lifecycle) -> str:
     for step in lifecycle.transitions:
         lines += [f"    {source} --> {step.target}: {step.name}" for source in step.sources]
     final = {step.target for step in lifecycle.transitions} - left
-    lines += [f"    {state} --> [*]" for state in dict.fromkeys(step.target for step in lifecycle.transitions) if state in final]
+    lines += [
+        f"    {state} --> [*]"
+        for state in dict.fromkeys(step.target for step in lifecycle.transitions)
+        if state in final
+    ]
     lines += ["```", ""]
     rows = [
-        (f"`{step.name}`", ", ".join(step.sources), step.target, ", ".join(step.actors) or "everybody", "; ".join(say(guard) for guard in step.guards), f"`{step.event}`")
+        (
+            f"`{step.name}`",
+            ", ".join(step.sources),
+            step.target,
+            ", ".join(step.actors) or "everybody",
+            "; ".join(say(guard) for guard in step.guards),
+            f"`{step.event}`",
+        )
         for step in lifecycle.transitions
     ]
     if rows:
@@ -145,19 +176,53 @@ def say(condition: Condition) -> str:
 def _operations(model: DomainModel) -> str:
     rows = []
     for operation in model.operations:
-        who = ", ".join(f"{actor} (own)" if actor in operation.own_only else actor for actor in operation.actors) or "everybody signed in"
+        who = (
+            ", ".join(f"{actor} (own)" if actor in operation.own_only else actor for actor in operation.actors)
+            or "everybody signed in"
+        )
         sets = ", ".join([*operation.fields, *operation.relations])
-        rows.append((f"`{operation.name}`", operation.kind.value, operation.entity, who, sets, f"`{operation.event}`" if operation.event else "", ", ".join(operation.stories)))
-    return "## Operations\n\n" + _table(("Operation", "Kind", "Entity", "Who", "Sets", "Event", "Stories"), rows) if rows else ""
+        rows.append(
+            (
+                f"`{operation.name}`",
+                operation.kind.value,
+                operation.entity,
+                who,
+                sets,
+                f"`{operation.event}`" if operation.event else "",
+                ", ".join(operation.stories),
+            )
+        )
+    return (
+        "## Operations\n\n" + _table(("Operation", "Kind", "Entity", "Who", "Sets", "Event", "Stories"), rows)
+        if rows
+        else ""
+    )
 
 
 def _events(model: DomainModel) -> str:
-    rows = [(f"`{event.name}`", event.description, f"`{event.operation}`", ", ".join(["id", *event.fields, *(f"{name}_id" for name in event.relations)])) for event in model.events]
+    rows = [
+        (
+            f"`{event.name}`",
+            event.description,
+            f"`{event.operation}`",
+            ", ".join(["id", *event.fields, *(f"{name}_id" for name in event.relations)]),
+        )
+        for event in model.events
+    ]
     return "## Events\n\n" + _table(("Event", "Fact", "Emitted by", "Carries"), rows) if rows else ""
 
 
 def _policies(model: DomainModel) -> str:
-    rows = [(f"`{policy.name}`", policy.kind, policy.entity or "", policy.statement, "no" if policy.kind == "stated" else "yes") for policy in model.policies]
+    rows = [
+        (
+            f"`{policy.name}`",
+            policy.kind,
+            policy.entity or "",
+            policy.statement,
+            "no" if policy.kind == "stated" else "yes",
+        )
+        for policy in model.policies
+    ]
     return "## Policies\n\n" + _table(("Policy", "Kind", "Entity", "Rule", "Enforced by code"), rows) if rows else ""
 
 
@@ -187,7 +252,10 @@ def _traces(model: DomainModel) -> str:
     found += [(f"operation `{operation.name}`", operation.trace) for operation in model.operations]
     found += [(f"policy `{policy.name}`", policy.trace) for policy in model.policies]
     rows = [(what, _quote(trace), trace.rule, f"{trace.confidence:.2f}") for what, trace in found]
-    intro = "Where each element comes from in the vision, the rule that made it, and how sure it is (0 guessed, 1 stated).\n\n"
+    intro = (
+        "Where each element comes from in the vision, the rule that made it, and how sure it is (0 guessed, "
+        "1 stated).\n\n"
+    )
     return "## Traces\n\n" + intro + _table(("Element", "Characters and text", "Rule", "Confidence"), rows)
 
 

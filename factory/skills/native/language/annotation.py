@@ -13,7 +13,9 @@ from spacy.tokens import Doc, Token
 from factory.skills.native.language.parser import parse
 from factory.skills.native.language.stories import StoryParts, split_story
 
-_PERSON_PRONOUNS = frozenset("i me my mine we us our you your he him she her it its they them their this that these those who which there".split())
+_PERSON_PRONOUNS = frozenset(
+    """i me my mine we us our you your he him she her it its they them their this that these those who which there""".split()
+)
 _STRIPPED = frozenset("a an the my our your his her its their this that these those".split())
 
 
@@ -73,10 +75,16 @@ def annotate_story(text: str) -> StoryAnnotation:
         entities.extend(things.values())
         for index, action in made.items():
             token = part.doc[index]
-            targets.extend((action, things[child.i]) for child in token.children if child.i in things and child.dep_ in ("dobj", "nsubjpass", "attr"))
+            targets.extend(
+                (action, things[child.i])
+                for child in token.children
+                if child.i in things and child.dep_ in ("dobj", "nsubjpass", "attr")
+            )
             if number == 0 and personas and token.dep_ in ("xcomp", "ROOT", "conj"):
                 triggers.append((personas[0], action))
-    return StoryAnnotation(text, tuple(personas), tuple(actions), tuple(entities), benefit, tuple(triggers), tuple(targets))
+    return StoryAnnotation(
+        text, tuple(personas), tuple(actions), tuple(entities), benefit, tuple(triggers), tuple(targets)
+    )
 
 
 def _cut(text: str, start: int, end: int) -> Annotated:
@@ -101,7 +109,11 @@ def _parsed(text: str, parts: StoryParts | None) -> Iterator[_Part]:
     if parts.benefit is not None:
         begin, end = parts.benefit
         body = text[begin:end].rstrip()
-        lead = "" if re.match(r"(?:I|we|they|he|she|it|the|a|an|my|our|their|there|no|all|users?)\b", body, re.IGNORECASE) else ""
+        lead = (
+            ""
+            if re.match(r"(?:I|we|they|he|she|it|the|a|an|my|our|their|there|no|all|users?)\b", body, re.IGNORECASE)
+            else ""
+        )
         yield _Part(parse(f"{lead}{body}"), begin - len(lead), len(lead))
 
 
@@ -135,11 +147,19 @@ def _action(text: str, part: _Part, token: Token) -> Annotated | None:
     first, last = token, token
     for child in token.children:
         adjacent = child.i == last.i + 1
-        if adjacent and (child.dep_ == "prt" or (child.dep_ == "advmod" and (child.lower_.endswith("ly") or child.lower_ in _MANNER))):
+        if (
+            adjacent
+            and (
+                child.dep_ == "prt"
+                or (child.dep_ == "advmod" and (child.lower_.endswith("ly") or child.lower_ in _MANNER))
+            )
+        ) or (adjacent and token.lemma_ == "make" and child.lower_ == "sure"):
             last = child
-        elif adjacent and token.lemma_ == "make" and child.lower_ == "sure":
-            last = child
-        elif child.i == first.i - 1 and child.dep_ == "advmod" and (child.lower_.endswith("ly") or child.lower_ in ("better", "still")):
+        elif (
+            child.i == first.i - 1
+            and child.dep_ == "advmod"
+            and (child.lower_.endswith("ly") or child.lower_ in ("better", "still"))
+        ):
             first = child
         elif child.dep_ == "xcomp" and _joined_below(child):
             last = child
@@ -147,14 +167,22 @@ def _action(text: str, part: _Part, token: Token) -> Annotated | None:
     if predicate is not None:
         first, last = (token if token.lower_ == "be" else predicate), predicate
     wish = token.dep_ == "xcomp" and token.head.lemma_ in ("want", "need", "like", "able")
-    if wish and token.i > 0 and part.doc[token.i - 1].lower_ == "be" and part.doc[token.i - 1].dep_ == "auxpass" and part.doc[token.i - 1].idx >= part.begin:
+    if (
+        wish
+        and token.i > 0
+        and part.doc[token.i - 1].lower_ == "be"
+        and part.doc[token.i - 1].dep_ == "auxpass"
+        and part.doc[token.i - 1].idx >= part.begin
+    ):
         first = part.doc[token.i - 1]
     start, end = first.idx + part.shift, last.idx + len(last.text) + part.shift
     return _cut(text, start, end) if start >= 0 and end <= len(text) else None
 
 
 _KEPT = frozenset("all any each some every".split())
-_DROPPED = frozenset("only just either both not how what which whose about more fewer less yet even also such whatever".split())
+_DROPPED = frozenset(
+    """only just either both not how what which whose about more fewer less yet even also such whatever""".split()
+)
 _SOMEBODY = frozenset("someone everyone anyone somebody everybody anybody".split())
 
 
@@ -197,7 +225,11 @@ def _first_word(doc: Doc, first: int, last: int) -> int | None:
             break
         if first + 1 < last and doc[first + 1].text == "-":
             break
-        skipped = token.lower_ in _STRIPPED | _DROPPED or token.pos_ in ("PUNCT", "DET", "ADP", "SCONJ", "CCONJ") or token.lower_ in _KEPT
+        skipped = (
+            token.lower_ in _STRIPPED | _DROPPED
+            or token.pos_ in ("PUNCT", "DET", "ADP", "SCONJ", "CCONJ")
+            or token.lower_ in _KEPT
+        )
         if not skipped:
             break
         first += 1

@@ -15,7 +15,18 @@ from factory.skills.native.language.lexicon import (
 )
 from factory.skills.native.language.words import is_plural, singular, verb_base
 
-_NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_NUMBERS = {
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+}
 _OWN = frozenset({"my", "own", "his", "her", "their", "our", "its", "your"})
 _ENABLING = frozenset({"allow", "let", "enable", "help", "ask", "permit"})
 
@@ -181,7 +192,7 @@ def conjuncts(token: Token) -> Iterator[Token]:
 
 def _is_verb(token: Token) -> bool:
     if token.pos_ == "VERB":
-        return token.dep_ not in ("amod", "compound") and not (token.dep_ == "aux")
+        return token.dep_ not in ("amod", "compound") and token.dep_ != "aux"
     return token.pos_ == "AUX" and token.lemma_ in ("be", "have") and token.dep_ not in ("aux", "auxpass")
 
 
@@ -210,20 +221,34 @@ def _clause(token: Token, sentence: Span) -> Clause:
             passive = True
         elif child.dep_ == "neg":
             negated = True
-        elif child.dep_ == "prt" or (child.dep_ in ("advmod", "prep") and child.lower_ in PARTICLES and child.i == token.i + 1 and not list(child.children)):
+        elif child.dep_ == "prt" or (
+            child.dep_ in ("advmod", "prep")
+            and child.lower_ in PARTICLES
+            and child.i == token.i + 1
+            and not list(child.children)
+        ):
             particle = child.lower_
             end = child.idx + len(child.text)
         elif child.dep_ == "advmod" and child.lower_ == "only":
             only = True
         elif child.dep_ == "agent":
-            subjects.extend(phrase_of(part) for inner in child.children if inner.dep_ == "pobj" for part in conjuncts(inner))
-        elif child.dep_ == "prep" and child.i == token.i + 1 and f"{_lemma(token)} {child.lower_}" in PHRASAL_VERBS and not any(other.dep_ == "dobj" for other in token.children):
+            subjects.extend(
+                phrase_of(part) for inner in child.children if inner.dep_ == "pobj" for part in conjuncts(inner)
+            )
+        elif (
+            child.dep_ == "prep"
+            and child.i == token.i + 1
+            and f"{_lemma(token)} {child.lower_}" in PHRASAL_VERBS
+            and not any(other.dep_ == "dobj" for other in token.children)
+        ):
             particle = child.lower_
             end = child.idx + len(child.text)
-            objects.extend(phrase_of(part) for inner in child.children if inner.dep_ == "pobj" for part in conjuncts(inner))
+            objects.extend(
+                phrase_of(part) for inner in child.children if inner.dep_ == "pobj" for part in conjuncts(inner)
+            )
         elif child.dep_ == "prep":
             prepositions.extend(_prepositions(child))
-    for item in list(objects):
+    for item in objects:
         for child in token.doc[item.head].children:
             if child.dep_ == "prep" and child.lower_ != "of":
                 prepositions.extend(_prepositions(child))
@@ -278,9 +303,14 @@ def _inherit(clause: Clause, token: Token, found: list[Clause]) -> Clause:
             clause = replace(clause, modal=above.modal, negated=clause.negated or above.negated)
         if token.dep_ == "conj" and clause.passive and not clause.objects:
             clause = replace(clause, objects=above.objects or above.subjects)
-    if not clause.objects and not clause.passive and clause.verb not in ("register", "sign up", "log in", "sign in", "pay"):
+    if (
+        not clause.objects
+        and not clause.passive
+        and clause.verb not in ("register", "sign up", "log in", "sign in", "pay")
+    ):
         shared = next(
-            (child for child in token.children if child.dep_ == "conj" and child.pos_ == "VERB" and child.i > token.i), None
+            (child for child in token.children if child.dep_ == "conj" and child.pos_ == "VERB" and child.i > token.i),
+            None,
         )
         joined = shared
         while joined is not None:

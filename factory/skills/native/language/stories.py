@@ -4,14 +4,18 @@ import re
 from dataclasses import dataclass
 
 _ROLE = re.compile(
-    r"\bas\s+(?:an?\s*(?:\(n\))?|the|one of the|our|any|every|a\(n\))?\s*(?P<role>[^,.;:]*?)\s*(?:,\s*|:\s*|\s+-\s+|\s+)"
-    r"(?P<want>(?:\bI['\u2019]?d|\bI|\bwe|\bthey|\bhe|\bshe)\b(?:\s*\([^)]*\))?\s*(?:also\s+|only\s+|really\s+|do not\s+|don['\u2019]?t\s+|never\s+)*"
-    r"(?P<wish>(?:would\s+)?(?:want|wants|need|needs|wish|like|love|prefer|expect|must|should|can|could|may|shall|will|am|have|be)\b"
+    r"\bas\s+(?:an?\s*(?:\(n\))?|the|one of the|our|any|every|a\(n\))?\s*(?P<role>[^,.;:]*?)\s*(?:,\s*|"
+    r":\s*|\s+-\s+|\s+)"
+    r"(?P<want>(?:\bI['\u2019]?d|\bI|\bwe|\bthey|\bhe|\bshe)\b(?:\s*\([^)]*\))?\s*(?:also\s+|only\s+|"
+    r"really\s+|do not\s+|don['\u2019]?t\s+|never\s+)*"
+    r"(?P<wish>(?:would\s+)?(?:want|wants|need|needs|wish|like|love|prefer|expect|must|should|can|could|"
+    r"may|shall|will|am|have|be)\b"
     r"(?:\s+to\s+be\s+able|\s+be\s+able|\s+able|\s+allowed)?(?:\s+to\b)?)?)\s*",
     re.IGNORECASE,
 )
 _BENEFIT = re.compile(
-    r"[,;.]?\s*(?:\band\s+)?(?:\b(?:so that|so I|so we|so they|so the|so my|so it|so users|so,|in order to|in order that|in order for|because|such that|thereby|"
+    r"[,;.]?\s*(?:\band\s+)?(?:\b(?:so that|so I|so we|so they|so the|so my|so it|so users|so,|in order "
+    r"to|in order that|in order for|because|such that|thereby|"
     r"which (?:lets|helps|allows) (?:me|us))\b)\s*(?P<that>that\s+)?,?",
     re.IGNORECASE,
 )

@@ -5,7 +5,6 @@ from functools import cache
 
 from factory.skills.inflection import engine
 
-
 # Nouns that look plural and are not, or that have no other form.
 _SAME_FORM = frozenset(
     """aircraft series species news equipment information staff feedback sheep fish deer means headquarters
@@ -209,7 +208,9 @@ _IRREGULAR = {
 }
 _FROM_FORM = {form: base for base, forms in _IRREGULAR.items() for form in forms}
 # British spelling is what the examples use; both are recognised when reading.
-_DOUBLED_L = frozenset("cancel travel label model signal total channel level fuel dial refuel counsel marshal".split())
+_DOUBLED_L = frozenset(
+    """cancel travel label model signal total channel level fuel dial refuel counsel marshal""".split()
+)
 _FINAL_STRESS = frozenset(
     """submit admit commit permit omit refer prefer transfer confer defer occur incur recur control patrol enrol
     expel compel propel equip allot regret forget begin upset reset unplug unpin format""".split()

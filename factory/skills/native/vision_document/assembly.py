@@ -24,9 +24,9 @@ from factory.skills.native.vision_document.draft import Draft, EntityDraft, Oper
 from factory.skills.native.vision_document.qualities import find_glossary, find_qualities, find_summary
 
 
-
 def assemble(draft: Draft, title: str) -> DomainModel:
     """Return the model of what was read."""
+    _settle_names(draft)
     enums, enum_of = _enums(draft)
     relations = _relations(draft)
     operations, events, event_of_step = _operations(draft)
@@ -35,7 +35,13 @@ def assemble(draft: Draft, title: str) -> DomainModel:
         slug=slug(title)[:60].strip("-"),
         summary=find_summary(draft, title),
         actors=tuple(
-            Actor(name=actor.name, label=actor.label, description=actor.description, entity=draft.entities[actor.entity].name if actor.entity else None, trace=actor.trace)
+            Actor(
+                name=actor.name,
+                label=actor.label,
+                description=actor.description,
+                entity=draft.entities[actor.entity].name if actor.entity else None,
+                trace=actor.trace,
+            )
             for actor in draft.actors.values()
         ),
         entities=tuple(_entity(entity, enum_of) for entity in draft.entities.values()),
@@ -48,14 +54,36 @@ def assemble(draft: Draft, title: str) -> DomainModel:
         non_functional=tuple(find_qualities(draft, draft.source.blocks)),
         glossary=tuple(find_glossary(draft, draft.source.blocks)),
         stories=tuple(
-            Story(id=story.id, actor=_actor_name(draft, story.actor), goal=story.goal, benefit=story.benefit, derived=story.derived, trace=story.trace)
+            Story(
+                id=story.id,
+                actor=_actor_name(draft, story.actor),
+                goal=story.goal,
+                benefit=story.benefit,
+                derived=story.derived,
+                trace=story.trace,
+            )
             for story in draft.stories
         ),
         assumptions=tuple(
-            Assumption(id=f"A-{number}", subject=note.subject, statement=note.statement, reason=note.reason, change=note.change)
+            Assumption(
+                id=f"A-{number}", subject=note.subject, statement=note.statement, reason=note.reason, change=note.change
+            )
             for number, note in enumerate(draft.notes, start=1)
         ),
     )
+
+
+def _settle_names(draft: Draft) -> None:
+    """Make the names of entities and their collections unique."""
+    taken: set[str] = set()
+    collections: set[str] = set()
+    for entity in draft.entities.values():
+        name = unique(entity.name, taken, "")
+        if name != entity.name:
+            entity.spelled = name
+        taken.add(name)
+        entity.plural = unique(snake_name(collection(entity.words)), collections)
+        collections.add(entity.plural)
 
 
 def _actor_name(draft: Draft, words: str) -> str:
@@ -101,8 +129,8 @@ def _entity(entity: EntityDraft, enum_of: dict[tuple[str, str], str]) -> Entity:
         )
     return Entity(
         name=entity.name,
-        collection=snake_name(collection(entity.words)),
-        label=label(entity.spelled or entity.words),
+        collection=entity.plural or snake_name(collection(entity.words)),
+        label=label(entity.words),
         description=entity.description,
         fields=tuple(fields),
         trace=entity.trace,
@@ -186,7 +214,15 @@ def _lifecycles(draft: Draft, event_of_step: dict[tuple[str, str], str]) -> list
     return made
 
 
-_ORDER = (OperationKind.CREATE, OperationKind.LIST, OperationKind.READ, OperationKind.UPDATE, OperationKind.CHANGE, OperationKind.TRANSITION, OperationKind.DELETE)
+_ORDER = (
+    OperationKind.CREATE,
+    OperationKind.LIST,
+    OperationKind.READ,
+    OperationKind.UPDATE,
+    OperationKind.CHANGE,
+    OperationKind.TRANSITION,
+    OperationKind.DELETE,
+)
 
 
 def _operations(draft: Draft) -> tuple[list[Operation], list[DomainEvent], dict[tuple[str, str], str]]:
@@ -208,7 +244,11 @@ def _operations(draft: Draft) -> tuple[list[Operation], list[DomainEvent], dict[
         if item.transition and event:
             event_of_step[item.entity, item.transition] = event
         actors = [words for words in item.actors if words in draft.actors]
-        trace = item.trace if not item.assumed else item.trace.model_copy(update={"rule": "assumed-operation", "confidence": 0.4})
+        trace = (
+            item.trace
+            if not item.assumed
+            else item.trace.model_copy(update={"rule": "assumed-operation", "confidence": 0.4})
+        )
         operations.append(
             Operation(
                 name=name,
@@ -246,14 +286,21 @@ def _operation_name(draft: Draft, item: OperationDraft) -> str:
     head, *rest = verb.split(" ")
     if item.kind is OperationKind.CHANGE and rest and item.fields:
         return snake_name(f"{head} {entity} {' '.join(rest)}")
-    return snake_name(f"{head} {' '.join([*rest, entity])}" if rest and rest[0] in ("for", "of", "to") else f"{verb} {entity}")
+    return snake_name(
+        f"{head} {' '.join([*rest, entity])}" if rest and rest[0] in ("for", "of", "to") else f"{verb} {entity}"
+    )
 
 
 def _event_name(draft: Draft, item: OperationDraft) -> str:
     entity = draft.entities[item.entity].words
     head, *rest = item.verb.split(" ")
     past = " ".join([participle(head), *rest])
-    if item.kind is OperationKind.CHANGE and rest and item.fields and head in ("change", "set", "adjust", "correct", "record", "add", "enter"):
+    if (
+        item.kind is OperationKind.CHANGE
+        and rest
+        and item.fields
+        and head in ("change", "set", "adjust", "correct", "record", "add", "enter")
+    ):
         return pascal_name(f"{entity} {' '.join(rest)} {participle(head)}")
     if item.preposition:
         return pascal_name(f"{entity} created")
@@ -265,7 +312,9 @@ def _event_name(draft: Draft, item: OperationDraft) -> str:
 
 
 def _event(draft: Draft, item: OperationDraft, entity: EntityDraft, name: str, operation: str) -> DomainEvent:
-    links = [relation.name for relation in draft.relations_of(item.entity) if relation.kind is not RelationKind.MANY_TO_MANY]
+    links = [
+        relation.name for relation in draft.relations_of(item.entity) if relation.kind is not RelationKind.MANY_TO_MANY
+    ]
     status = draft.lifecycles.get(item.entity)
     fields: list[str] = []
     if item.kind is OperationKind.CHANGE:
@@ -283,5 +332,15 @@ def _event(draft: Draft, item: OperationDraft, entity: EntityDraft, name: str, o
     if item.preposition:
         said = f"{article} {entity.words} was made."
     elif item.noun is not None and item.kind is OperationKind.CREATE:
-        said = f"{'An' if item.noun[0] in 'aeiou' else 'A'} {item.noun} was {participle(head)}: a {entity.words} was made."
-    return DomainEvent(name=name, entity=entity.name, operation=operation, fields=tuple(fields), relations=tuple(links), description=said, trace=item.trace)
+        said = (
+            f"{'An' if item.noun[0] in 'aeiou' else 'A'} {item.noun} was {participle(head)}: a {entity.words} was made."
+        )
+    return DomainEvent(
+        name=name,
+        entity=entity.name,
+        operation=operation,
+        fields=tuple(fields),
+        relations=tuple(links),
+        description=said,
+        trace=item.trace,
+    )

@@ -6,9 +6,15 @@ from factory.skills.native.language.words import collection
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, OperationDraft, StoryDraft
 from factory.skills.native.vision_document.operations import handlers, main_actor, movers, open_reading
 
-_TITLED = frozenset("book article post task ticket job story event course lesson movie film song report document page project issue request idea proposal talk session".split())
+_TITLED = frozenset(
+    """book article post task ticket job story event course lesson movie film song report document page project issue
+    request idea proposal talk session""".split()
+)
 
-_NAMED = frozenset("station location organisation organization section collection institution association exhibition competition edition medication".split())
+_NAMED = frozenset(
+    """station location organisation organization section collection institution association exhibition competition
+    edition medication""".split()
+)
 
 
 def connect_actors(draft: Draft) -> None:
@@ -68,12 +74,25 @@ def settle_operations(draft: Draft) -> None:
     _spread_own(draft)
     open_reading(draft)
     for operation in draft.operations:
-        operation.own = {actor for actor in operation.own if _reaches(draft, operation.entity, draft.actors[actor].entity)}
+        operation.own = {
+            actor for actor in operation.own if _reaches(draft, operation.entity, draft.actors[actor].entity)
+        }
     for lifecycle in draft.lifecycles.values():
         for step in lifecycle.transitions.values():
-            operation_of = next((item for item in draft.operations if item.entity == lifecycle.entity and item.transition == step.name), None)
+            operation_of = next(
+                (item for item in draft.operations if item.entity == lifecycle.entity and item.transition == step.name),
+                None,
+            )
             if operation_of is None:
-                operation_of = OperationDraft(OperationKind.TRANSITION, step.verb, lifecycle.entity, step.trace, list(step.actors), transition=step.name, assumed=True)
+                operation_of = OperationDraft(
+                    OperationKind.TRANSITION,
+                    step.verb,
+                    lifecycle.entity,
+                    step.trace,
+                    list(step.actors),
+                    transition=step.name,
+                    assumed=True,
+                )
                 operation_of.actors = operation_of.actors or movers(draft, lifecycle.entity)
                 draft.operations.append(operation_of)
             step.actors = list(operation_of.actors)
@@ -82,7 +101,9 @@ def settle_operations(draft: Draft) -> None:
 
 def _forget_idle(draft: Draft) -> None:
     """Drop people that prose mentions and that do nothing with any thing."""
-    busy = {words for operation in draft.operations for words in operation.actors} | {story.actor for story in draft.stories}
+    busy = {words for operation in draft.operations for words in operation.actors} | {
+        story.actor for story in draft.stories
+    }
     for words in list(draft.actors):
         actor = draft.actors[words]
         if words not in busy and actor.trace.rule in ("subject-of-action", "heading-role") and len(draft.actors) > 1:
@@ -92,7 +113,11 @@ def _forget_idle(draft: Draft) -> None:
 def _spread_own(draft: Draft) -> None:
     """A role that sees only its own records when listing sees only its own when reading, and the reverse."""
     for entity in draft.entities:
-        listed = [item for item in draft.operations if item.entity == entity and item.kind in (OperationKind.LIST, OperationKind.READ)]
+        listed = [
+            item
+            for item in draft.operations
+            if item.entity == entity and item.kind in (OperationKind.LIST, OperationKind.READ)
+        ]
         own = {actor for item in listed for actor in item.own - item.foreign}
         for item in listed:
             if item.assumed:
@@ -109,7 +134,11 @@ def _reaches(draft: Draft, entity: str, person: str | None) -> bool:
         if current == person:
             return True
         seen.add(current)
-        front.extend(relation.target for relation in draft.relations_of(current) if relation.kind.value != "many-to-many" and relation.target not in seen)
+        front.extend(
+            relation.target
+            for relation in draft.relations_of(current)
+            if relation.kind.value != "many-to-many" and relation.target not in seen
+        )
     return False
 
 

@@ -15,15 +15,20 @@ from factory.skills.native.vision_document.source import Block, BlockKind
 
 _NAME = r"[A-Za-z\u00c0-\u024f][\w\u00c0-\u024f'& /-]{0,58}?"
 _HEAD = re.compile(
-    rf"^(?P<name>{_NAME})\s*(?:\((?P<note>[^()]*)\))?\s*(?:(?P<sep>:|=|\s[-–—]{{1,2}}\s)|(?P<verb>\b(?:has|have|with|consists of|contains)\b:?))\s*(?P<body>.*)$"
+    rf"^(?P<name>{_NAME})\s*(?:\((?P<note>[^()]*)\))?\s*(?:(?P<sep>:|=|\s[-–—]{{1,2}}\s)|(?P<verb>\b(?:has|"
+    rf"have|with|consists of|contains)\b:?))\s*(?P<body>.*)$"
 )
 _RELATION = re.compile(
     r"^(?:and |may |can |must |optionally |each |it |also |which |always |usually )*"
-    r"(?P<verb>belongs? to|is part of|part of|owned by|is owned by|made by|is made by|written by|created by|placed by|booked by|"
-    r"submitted by|reported by|requested by|taught by|led by|run by|managed by|supervised by|is assigned to|assigned to|"
+    r"(?P<verb>belongs? to|is part of|part of|owned by|is owned by|made by|is made by|written by|created "
+    r"by|placed by|booked by|"
+    r"submitted by|reported by|requested by|taught by|led by|run by|managed by|supervised by|is assigned "
+    r"to|assigned to|"
     r"is linked to|linked to|linked with|references?|refers to|related to|is for|for an?\b|"
-    r"has and belongs to many|many[- ]to[- ]many (?:with|to)|many[- ]to[- ]one (?:with|to)|one[- ]to[- ]many (?:with|to)|one[- ]to[- ]one (?:with|to)|"
-    r"has (?:zero or more|one or more|at least one|several|multiple|many|a list of)|has exactly one|has at most one|has one|has (?:an? )?optional|has|"
+    r"has and belongs to many|many[- ]to[- ]many (?:with|to)|many[- ]to[- ]one (?:with|to)|one[- ]to[- "
+    r"]many (?:with|to)|one[- ]to[- ]one (?:with|to)|"
+    r"has (?:zero or more|one or more|at least one|several|multiple|many|a list of)|has exactly one|has "
+    r"at most one|has one|has (?:an? )?optional|has|"
     r"consists? of|is made up of|made up of|contains?|includes?|comprises?|holds?|groups?|concerns?|is about|"
     r"(?:is )?(?:located|stored|kept|parked|held|sits) (?:in|at)|is in|is at)\s+(?P<target>.+)$",
     re.IGNORECASE,
@@ -169,7 +174,14 @@ def _from_row(
 def _from_line(
     draft: Draft, block: Block, index: int, children: list[tuple[int, Block]], section: Section
 ) -> tuple[EntityDraft, list[Piece]] | None:
-    if section in (Section.ACTORS, Section.GLOSSARY, Section.OUT_OF_SCOPE, Section.GOALS, Section.QUALITIES, Section.STORIES):
+    if section in (
+        Section.ACTORS,
+        Section.GLOSSARY,
+        Section.OUT_OF_SCOPE,
+        Section.GOALS,
+        Section.QUALITIES,
+        Section.STORIES,
+    ):
         return None
     if block.kind is BlockKind.PARAGRAPH and not (section is Section.ENTITIES or block.bold):
         return None
@@ -184,14 +196,16 @@ def _from_line(
         entity = _entity(draft, bare.group(1), block, bare.start(1))
         if entity is None:
             return None
-        pieces: list[Piece] = [(block, bare.start(2), bare.group(2), index)] if bare.group(2) and "," in bare.group(2) else []
+        pieces: list[Piece] = (
+            [(block, bare.start(2), bare.group(2), index)] if bare.group(2) and "," in bare.group(2) else []
+        )
         return entity, [*pieces, *((child, 0, child.text, where) for where, child in children)]
     name, body = match.group("name"), match.group("body")
     if match.group("verb") and not lenient:
         return None
     if not lenient and not _looks_declared(name, body, children):
         return None
-    if lenient and _is_sentence(name) :
+    if lenient and _is_sentence(name):
         return None
     entity = _entity(draft, name, block, match.start("name"))
     if entity is None:
@@ -200,7 +214,9 @@ def _from_line(
     if note and not entity.description:
         entity.description = note[:1].upper() + note[1:]
     pieces = [(child, 0, child.text, where) for where, child in children]
-    if match.group("verb") and re.match(r"(?:many|several|multiple|one or more|zero or more|exactly one|at most one|at least one)\b", body):
+    if match.group("verb") and re.match(
+        r"(?:many|several|multiple|one or more|zero or more|exactly one|at most one|at least one)\b", body
+    ):
         pieces.insert(0, (block, match.start("verb"), block.text[match.start("verb") :], index))
     elif body.strip():
         pieces.insert(0, (block, match.start("body"), body, index))
@@ -209,7 +225,9 @@ def _from_line(
 
 def _is_sentence(name: str) -> bool:
     words = name.lower().split()
-    return len(words) > 4 or any(word in {"is", "are", "can", "must", "may", "should", "we", "i", "you", "when", "if"} for word in words)  # noqa: PLR2004
+    return len(words) > 4 or any(
+        word in {"is", "are", "can", "must", "may", "should", "we", "i", "you", "when", "if"} for word in words
+    )
 
 
 def _looks_declared(name: str, body: str, children: list[tuple[int, Block]]) -> bool:
@@ -223,7 +241,10 @@ def _looks_declared(name: str, body: str, children: list[tuple[int, Block]]) -> 
     parts = [part for _, part in _split(text)]
     relations = sum(_RELATION.match(part) is not None for part in parts)
     noted = sum(bool(re.search(r"\(|\?$|\|", part)) for part in parts)
-    if any(len(part.split()) > 6 and "(" not in part and not re.search(r"[|→]|->", part) and not _RELATION.match(part) for part in parts):  # noqa: PLR2004
+    if any(
+        len(part.split()) > 6 and "(" not in part and not re.search(r"[|→]|->", part) and not _RELATION.match(part)
+        for part in parts
+    ):
         return False
     if is_person(singular(words[-1])) and any(_reads_as_deed(part) for part in parts):
         return False
@@ -251,7 +272,13 @@ def _plain_list(text: str) -> bool:
         if len(words) > 5 or re.search(r"\b(?:is|are|can|must|may|should|will|who|we|they|when|so that)\b", bare):  # noqa: PLR2004
             return False
         first = verb_base(words[0], KNOWN_VERBS) if words else ""
-        if len(words) > 1 and words[0].endswith("s") and first != words[0] and first in KNOWN_VERBS and not guess_type(bare).confidence > 0.8:  # noqa: PLR2004
+        if (
+            len(words) > 1
+            and words[0].endswith("s")
+            and first != words[0]
+            and first in KNOWN_VERBS
+            and not guess_type(bare).confidence > 0.8
+        ):
             return False
         if len(words) > 1 and words[1] in {"the", "a", "an", "their", "my", "all"}:
             return False
@@ -303,11 +330,15 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
         limit = len(block.text)
         return draft.trace(*block.span(min(begin, limit), min(end, limit)), rule, confidence)
 
-    grouped = re.match(r"(?:fields?|attributes?|properties|data|columns|relations?|relationships?|links?)\s*:\s*", text, re.IGNORECASE)
+    grouped = re.match(
+        r"(?:fields?|attributes?|properties|data|columns|relations?|relationships?|links?)\s*:\s*", text, re.IGNORECASE
+    )
     if grouped is not None:
         start, text = start + grouped.end(), text[grouped.end() :]
     of_person = is_person(entity.words) and not is_group(entity.words)
-    single = block.kind in (BlockKind.ITEM, BlockKind.ROW) and start == 0 and grouped is None and not _RELATION.match(text)
+    single = (
+        block.kind in (BlockKind.ITEM, BlockKind.ROW) and start == 0 and grouped is None and not _RELATION.match(text)
+    )
     if single or (block.kind is BlockKind.ROW and "(" in text and start == block.cells[0][0]):
         named = re.match(r"[\w\u00c0-\u024f' /-]{1,40}\??\s*(?::|\s[-–—]\s|\()", text)
         if named is not None and not re.match(r"[^()]*\)\s*,", text[named.end() :]):
@@ -316,13 +347,17 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
                 pending.append(Pending(entity.words, made.words, start, block, made))
                 return
     previous: Pending | None = None
-    for offset, part in _split(text):
+    for offset, part in _with_notes(text):
         relation = _RELATION.match(part)
         if relation is not None and not _field_with_verb(part):
             previous = Pending(entity.words, part, start + offset, block)
             pending.append(previous)
             continue
-        after_relation = previous is not None and re.match(r"(?:to |an? |one |many |optional )?[A-Z]", part) and ";" not in text[max(0, offset - 3) : offset]
+        after_relation = (
+            previous is not None
+            and re.match(r"(?:to |an? |one |many |optional )?[A-Z]", part)
+            and ";" not in text[max(0, offset - 3) : offset]
+        )
         if after_relation and previous is not None:
             relation = _RELATION.match(previous.text)
             verb = relation.group("verb") if relation is not None else "belongs to"
@@ -340,7 +375,30 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
             previous = None
 
 
-_LIMIT = re.compile(r"(?:max(?:imum)?\.?|at most|up to|no more than)\s+(?P<count>\d+)\s+(?P<what>[A-Za-z][A-Za-z ]*)$", re.IGNORECASE)
+_NOTE = re.compile(
+    r"(?:[<>]=?\s*-?\d|between -?\d|at least \d|at most \d+ char|max(?:imum)? \d+ char|default\b)[^()]*$|"
+    r"(?:unique|required|optional|mandatory|positive|personal|not null)$",
+    re.IGNORECASE,
+)
+
+
+def _with_notes(text: str) -> Iterator[tuple[int, str]]:
+    """Split a line, leaving with a field the notes that follow it after a comma: "price: money, > 0"."""
+    held: tuple[int, str] | None = None
+    for offset, part in _split(text):
+        if held is not None and _NOTE.match(part) and (":" in held[1] or len(part.split()) > 1 or part.islower()):
+            held = (held[0], f"{held[1]} ({part})")
+            continue
+        if held is not None:
+            yield held
+        held = (offset, part)
+    if held is not None:
+        yield held
+
+
+_LIMIT = re.compile(
+    r"(?:max(?:imum)?\.?|at most|up to|no more than)\s+(?P<count>\d+)\s+(?P<what>[A-Za-z][A-Za-z ]*)$", re.IGNORECASE
+)
 
 
 def _whole(trace, block: Block):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
@@ -404,7 +462,11 @@ def _role_target(draft: Draft, words: str, source: str) -> str | None:
     entity = draft.entities.get(singular(head[1]))
     if entity is None or not entity.declared or is_plural(words):
         return None
-    return entity.words if entity.words != source or head[0] in {"parent", "previous", "next", "original", "main"} else None
+    return (
+        entity.words
+        if entity.words != source or head[0] in {"parent", "previous", "next", "original", "main"}
+        else None
+    )
 
 
 def _add_several(draft: Draft, source: str, target: str, trace: Trace) -> None:
@@ -423,19 +485,25 @@ def _add_several(draft: Draft, source: str, target: str, trace: Trace) -> None:
 
 def _join_between(draft: Draft, left: str, right: str) -> str | None:
     for entity in draft.entities.values():
-        if entity.words.rsplit(" ", 1)[-1] in JOIN_NOUNS and draft.link(entity.words, left) and draft.link(entity.words, right):
+        if (
+            entity.words.rsplit(" ", 1)[-1] in JOIN_NOUNS
+            and draft.link(entity.words, left)
+            and draft.link(entity.words, right)
+        ):
             return entity.words
     return None
 
 
-_ROLE_AS = re.compile(r"\s+(?:as|called|named)\s+(?:an?\s+|the\s+|its\s+)?(?P<role>[\w -]+)$|\s*\((?:as\s+)?(?P<note>[\w -]+)\)$")
+_ROLE_AS = re.compile(
+    r"\s+(?:as|called|named)\s+(?:an?\s+|the\s+|its\s+)?(?P<role>[\w -]+)$|\s*\((?:as\s+)?(?P<note>[\w -]+)\)$"
+)
 
 
 def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, start: int) -> None:
     text = target_text.strip(" .")
-    optional = bool(re.search(r"\?|\boptional(?:ly)?\b|\bif any\b|\bzero or one\b|\bat most one\b|\bmaybe\b", f"{verb} {text}")) or bool(
-        re.match(r"(?:may|can|optionally)\b", item.text)
-    )
+    optional = bool(
+        re.search(r"\?|\boptional(?:ly)?\b|\bif any\b|\bzero or one\b|\bat most one\b|\bmaybe\b", f"{verb} {text}")
+    ) or bool(re.match(r"(?:may|can|optionally)\b", item.text))
     text = re.sub(r"\?|\(optional\)|\boptional(?:ly)?\b|\bif any\b|\(required\)", "", text).strip()
     cascade = re.search(r"\(?\b(?:deleted with (?:it|them|the \w+)|cascade|on delete cascade|delete with)\b\)?", text)
     if cascade is not None:
@@ -449,9 +517,14 @@ def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, s
     if named is not None:
         role = (named.group("role") or named.group("note") or "").strip()
         text = text[: named.start()]
-    many = any(word in verb for word in _MANY) or bool(re.match(r"(?:many|several|multiple|one or more|zero or more|some)\b", text))
+    many = any(word in verb for word in _MANY) or bool(
+        re.match(r"(?:many|several|multiple|one or more|zero or more|some)\b", text)
+    )
     text = re.sub(
-        r"^(?:exactly |at most |at least )?(?:an?|the|one|two|many|several|multiple|its|their|each|some|zero or more|one or more|zero or one|another)\b\s*(?:or more\s+)?",
+        (
+            r"^(?:exactly |at most |at least )?(?:an?|the|one|two|many|several|multiple|its|their|each|some|"
+            r"zero or more|one or more|zero or one|another)\b\s*(?:or more\s+)?"
+        ),
         "",
         text,
     ).strip()
@@ -459,7 +532,9 @@ def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, s
     if not base:
         return
     target = draft.find(base) or draft.find(singular(base.lower()))
-    begin, end = item.block.span(min(item.start, len(item.block.text)), min(start + len(target_text), len(item.block.text)))
+    begin, end = item.block.span(
+        min(item.start, len(item.block.text)), min(start + len(target_text), len(item.block.text))
+    )
     trace = draft.trace(begin, end, _rule_name(verb), 1.0)
     if target is None:
         target, role = _implied(draft, item, base, role, trace)
@@ -468,26 +543,55 @@ def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, s
     several = many or is_plural(base.lower())
     if "many-to-many" in verb.replace(" ", "-") or "belongs to many" in verb:
         joined = _join_between(draft, item.source, target.words)
-        draft.relate(RelationDraft(item.source, target.words, RelationKind.MANY_TO_MANY, trace, required=False, role=_plural(role), join=joined))
+        draft.relate(
+            RelationDraft(
+                item.source,
+                target.words,
+                RelationKind.MANY_TO_MANY,
+                trace,
+                required=False,
+                role=_plural(role),
+                join=joined,
+            )
+        )
     elif verb.startswith("one-to-one") or verb.startswith("one to one") or verb == "has exactly one":
         _add(draft, item.source, target.words, RelationKind.ONE_TO_ONE, trace, required=not optional, role=role)
     elif verb.startswith(("one-to-many", "one to many")):
         _add(draft, target.words, item.source, RelationKind.MANY_TO_ONE, trace, required=True)
-    elif several and verb.startswith(("has", "contain", "consist", "compris", "hold", "is made", "made up", "include", "group")):
+    elif several and verb.startswith(
+        ("has", "contain", "consist", "compris", "hold", "is made", "made up", "include", "group")
+    ):
         composed = verb.startswith(("consist", "contain", "compris", "is made", "made up"))
         if composed:
             _add(draft, target.words, item.source, RelationKind.MANY_TO_ONE, trace, required=True, on_delete="cascade")
         else:
             _add_several(draft, item.source, target.words, trace)
-    elif several and not verb.startswith(("belong", "is part", "part of")):
-        draft.relate(RelationDraft(item.source, target.words, RelationKind.MANY_TO_MANY, trace, required=False, role=_plural(role)))
-    elif several and verb.startswith("belong") and many:
-        draft.relate(RelationDraft(item.source, target.words, RelationKind.MANY_TO_MANY, trace, required=False, role=_plural(role)))
+    elif (several and not verb.startswith(("belong", "is part", "part of"))) or (
+        several and verb.startswith("belong") and many
+    ):
+        draft.relate(
+            RelationDraft(
+                item.source, target.words, RelationKind.MANY_TO_MANY, trace, required=False, role=_plural(role)
+            )
+        )
     else:
         by_role = verb.removeprefix("is ").removesuffix(" by") if verb.endswith(" by") else ""
-        role = role or ({"taught": "", "led": "leader", "written": "author"}.get(by_role, "") if by_role and not is_person(base) else "")
+        role = role or (
+            {"taught": "", "led": "leader", "written": "author"}.get(by_role, "")
+            if by_role and not is_person(base)
+            else ""
+        )
         on_delete = "cascade" if cascade is not None or verb in ("is part of", "part of") else ""
-        _add(draft, item.source, target.words, RelationKind.MANY_TO_ONE, trace, required=not optional, role=role, on_delete=on_delete)
+        _add(
+            draft,
+            item.source,
+            target.words,
+            RelationKind.MANY_TO_ONE,
+            trace,
+            required=not optional,
+            role=role,
+            on_delete=on_delete,
+        )
 
 
 def _plural(role: str) -> str:

@@ -19,17 +19,39 @@ from factory.skills.native.vision_document.sections import Section
 
 SILENT = frozenset((Section.PROBLEM, Section.GOALS, Section.QUALITIES, Section.OUT_OF_SCOPE, Section.RELATIONS))
 _IGNORED_VERBS = frozenset(
-    """be have want need like know forget think hope feel believe belong consist contain include become stay remain get click scroll
-    navigate log sign use help let allow enable make keep avoid prevent ensure understand save spend worry learn decide mean""".split()
+    """be have want need like know forget think hope feel believe belong consist contain include become stay remain
+    get click scroll navigate log sign use help let allow enable make keep avoid prevent ensure understand
+    save spend worry learn decide mean""".split()
 ) - {"get", "make", "keep", "use"}
-_MARK = re.compile(r"\b(?:as|to(?: be)?)\s+(?:being\s+|an?\s+)?['\"]?(?P<state>[a-z][a-z -]*?)['\"]?(?=$|[.,;:)]|\s+(?:when|if|so|once|after|before|and|or|because|by|for|in|with|until|that|at|on)\b)", re.IGNORECASE)
-_SELF = frozenset({"profile", "account", "detail", "personal detail", "information", "contact detail", "contact information", "personal information", "data", "personal data"})
+_MARK = re.compile(
+    (
+        r"\b(?:as|to(?: be)?)\s+(?:being\s+|an?\s+)?['\"]?(?P<state>[a-z][a-z -]*?)['\"]?(?=$|[.,;:)]|"
+        r"\s+(?:when|if|so|once|after|before|and|or|because|by|for|in|with|until|that|at|on)\b)"
+    ),
+    re.IGNORECASE,
+)
+_SELF = frozenset(
+    {
+        "profile",
+        "account",
+        "detail",
+        "personal detail",
+        "information",
+        "contact detail",
+        "contact information",
+        "personal information",
+        "data",
+        "personal data",
+    }
+)
 
 
 def find_deeds(draft: Draft, statements: list[Statement]) -> None:
     """Collect every deed from stories, features, rules and prose."""
     for statement in sorted(statements, key=lambda item: (item.story is None, item.section is Section.ACTORS)):
-        if statement.section in SILENT or (statement.story is None and (is_as_is(statement.text) or is_excluded(statement.text))):
+        if statement.section in SILENT or (
+            statement.story is None and (is_as_is(statement.text) or is_excluded(statement.text))
+        ):
             continue
         for clause in statement.clauses:
             draft.deeds.extend(_deeds(draft, statement, clause))
@@ -38,16 +60,35 @@ def find_deeds(draft: Draft, statements: list[Statement]) -> None:
 def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]:
     verb = clause.verb
     base = verb.split(" ")[0]
-    if clause.negated or base in _IGNORED_VERBS or (verb not in KNOWN_VERBS and verb_base(base, KNOWN_VERBS) not in KNOWN_VERBS):
+    if (
+        clause.negated
+        or base in _IGNORED_VERBS
+        or (verb not in KNOWN_VERBS and verb_base(base, KNOWN_VERBS) not in KNOWN_VERBS)
+    ):
         return
     if statement.section is Section.RULES and not (clause.subjects or clause.only or clause.modal or clause.passive):
         return
     actors, own_subject = actors_of(draft, statement, clause)
-    if statement.story is None and not actors and not (clause.passive and clause.modal) and statement.section not in (Section.FEATURES, Section.STATES, Section.RULES):
+    if (
+        statement.story is None
+        and not actors
+        and not (clause.passive and clause.modal)
+        and statement.section not in (Section.FEATURES, Section.STATES, Section.RULES)
+    ):
         return
     states = _marked(clause) if base in ("mark", "set", "change", "move", "flag", "put") else ()
-    trace = statement.trace(draft, clause.start, _end_of(clause), "story-goal" if statement.story else "clause", 0.9 if statement.story else 0.8)
-    related = tuple((word, entity.words) for word, phrase in clause.prepositions if (entity := draft.find_within(phrase.name)) is not None)
+    trace = statement.trace(
+        draft,
+        clause.start,
+        _end_of(clause),
+        "story-goal" if statement.story else "clause",
+        0.9 if statement.story else 0.8,
+    )
+    related = tuple(
+        (word, entity.words)
+        for word, phrase in clause.prepositions
+        if (entity := draft.find_within(phrase.name)) is not None
+    )
     preposition = "" if clause.objects else next((word for word, _ in clause.prepositions), "")
     for phrase in _objects(clause):
         entity, aspects, noun = target_of(draft, phrase, clause, actors)
@@ -56,14 +97,16 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
         entity, noun = _record_returned(draft, verb, entity, noun)
         status = entity.status()
         known = {state_name(value) for value in status.values} if status is not None else set()
-        reached = [state for state in states if state in known] or list(states[:1]) or [None]
+        reached: list[str | None] = [state for state in states if state in known] or [*states[:1]] or [None]
         for state in reached:
             yield Deed(
                 verb=verb,
                 entity=entity.words,
                 trace=trace,
                 actors=tuple(actors),
-                own=phrase.own or own_subject or any(other.own for word, other in clause.prepositions if word in ("about", "of", "for", "on")),
+                own=phrase.own
+                or own_subject
+                or any(other.own for word, other in clause.prepositions if word in ("about", "of", "for", "on")),
                 plural=phrase.plural and phrase.number != 1,
                 aspects=tuple(aspects),
                 related=tuple(pair for pair in related if pair[1] != entity.words),
@@ -75,7 +118,9 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
             )
 
 
-_RETURNS = frozenset(("return", "renew", "extend", "prolong", "give back", "bring back", "take back", "hand back", "check in"))
+_RETURNS = frozenset(
+    ("return", "renew", "extend", "prolong", "give back", "bring back", "take back", "hand back", "check in")
+)
 
 
 def _record_returned(draft: Draft, verb: str, entity: EntityDraft, noun: str | None) -> tuple[EntityDraft, str | None]:
@@ -113,7 +158,9 @@ def _objects(clause: Clause) -> tuple[Phrase, ...]:
     if clause.objects:
         return clause.objects
     return tuple(
-        phrase for word, phrase in clause.prepositions if word in ("for", "to", "in", "on", "at", "through", "into", "of", "with", "from", "about", "up")
+        phrase
+        for word, phrase in clause.prepositions
+        if word in ("for", "to", "in", "on", "at", "through", "into", "of", "with", "from", "about", "up")
     )[:1]
 
 
@@ -149,7 +196,15 @@ def target_of(
         if owned is not None:
             wanted = field_name(name)
             aspects = [wanted] if wanted in owned.fields else []
-            if not aspects and name in VAGUE_NOUNS | {"list", "overview", "history", "schedule", "calendar", "report", "detail"}:
+            if not aspects and name in VAGUE_NOUNS | {
+                "list",
+                "overview",
+                "history",
+                "schedule",
+                "calendar",
+                "report",
+                "detail",
+            }:
                 return owned, [], name
             return owned, aspects, name
     for word, other in clause.prepositions:
@@ -158,9 +213,22 @@ def target_of(
             wanted = field_name(name)
             if wanted in found.fields:
                 return found, [wanted], name
-            if clause.verb in READ_VERBS and not clause.verb == "find":
+            if clause.verb in READ_VERBS and clause.verb != "find":
                 return found, [], name
-            if clause.verb in ("search", "apply", "sign up", "register", "enroll", "enrol", "subscribe", "look", "bid", "comment", "vote", "pay"):
+            if clause.verb in (
+                "search",
+                "apply",
+                "sign up",
+                "register",
+                "enroll",
+                "enrol",
+                "subscribe",
+                "look",
+                "bid",
+                "comment",
+                "vote",
+                "pay",
+            ):
                 return found, [], name
     words = name.split(" ")
     for cut in range(1, len(words)):
@@ -196,7 +264,7 @@ def leads_to(verb: str, states: list[str], stated: str | None = None) -> str | N
         return stated
     wanted = [state_name(participle(verb)), TRANSITION_VERBS.get(verb, "")]
     wanted += [state_name(word) for word in _SYNONYMS.get(verb, ())]
-    wanted += [state_name(participle(verb.split(" ")[0]))]
+    wanted += [state_name(participle(verb.split(" ", maxsplit=1)[0]))]
     plain = {state.replace("_", ""): state for state in states}
     for state in wanted:
         if state in states:

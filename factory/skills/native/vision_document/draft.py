@@ -1,7 +1,8 @@
 """The product while it is being read: mutable drafts that the rules add to, in the author's words."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as kept
 
 from pydantic import JsonValue
 
@@ -19,9 +20,9 @@ class FieldDraft:
     type: FieldType
     trace: Trace
     required: bool = True
-    values: list[str] = field(default_factory=list)
+    values: list[str] = kept(default_factory=list)
     default: JsonValue = None
-    constraints: dict[str, int | float | str | bool] = field(default_factory=dict)
+    constraints: dict[str, int | float | str | bool] = kept(default_factory=dict)
     personal: bool = False
     description: str = ""
     typed: bool = True
@@ -40,7 +41,7 @@ class EntityDraft:
     trace: Trace
     declared: bool = False
     description: str = ""
-    fields: dict[str, FieldDraft] = field(default_factory=dict)
+    fields: dict[str, FieldDraft] = kept(default_factory=dict)
     plural: str | None = None
     reason: str = ""
     spelled: str = ""
@@ -155,10 +156,10 @@ class TransitionDraft:
     sources: list[str]
     target: str
     trace: Trace
-    actors: list[str] = field(default_factory=list)
-    guards: list[Condition] = field(default_factory=list)
-    own: set[str] = field(default_factory=set)
-    stories: list[str] = field(default_factory=list)
+    actors: list[str] = kept(default_factory=list)
+    guards: list[Condition] = kept(default_factory=list)
+    own: set[str] = kept(default_factory=set)
+    stories: list[str] = kept(default_factory=list)
     assumed: bool = False
 
 
@@ -171,7 +172,7 @@ class LifecycleDraft:
     states: list[str]
     initial: str
     trace: Trace
-    transitions: dict[str, TransitionDraft] = field(default_factory=dict)
+    transitions: dict[str, TransitionDraft] = kept(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -182,13 +183,13 @@ class OperationDraft:
     verb: str
     entity: str
     trace: Trace
-    actors: list[str] = field(default_factory=list)
-    own: set[str] = field(default_factory=set)
-    foreign: set[str] = field(default_factory=set)
-    fields: list[str] = field(default_factory=list)
-    relations: list[str] = field(default_factory=list)
+    actors: list[str] = kept(default_factory=list)
+    own: set[str] = kept(default_factory=set)
+    foreign: set[str] = kept(default_factory=set)
+    fields: list[str] = kept(default_factory=list)
+    relations: list[str] = kept(default_factory=list)
     transition: str | None = None
-    stories: list[str] = field(default_factory=list)
+    stories: list[str] = kept(default_factory=list)
     noun: str | None = None
     preposition: str = ""
     assumed: bool = False
@@ -209,17 +210,17 @@ class Draft:
     """Everything read so far."""
 
     source: Source
-    entities: dict[str, EntityDraft] = field(default_factory=dict)
-    actors: dict[str, ActorDraft] = field(default_factory=dict)
-    relations: list[RelationDraft] = field(default_factory=list)
-    stories: list[StoryDraft] = field(default_factory=list)
-    deeds: list[Deed] = field(default_factory=list)
-    lifecycles: dict[str, LifecycleDraft] = field(default_factory=dict)
-    operations: list[OperationDraft] = field(default_factory=list)
-    policies: list[Policy] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    limits: list[tuple[str, int, str, Trace]] = field(default_factory=list)
-    excluded: set[str] = field(default_factory=set)
+    entities: dict[str, EntityDraft] = kept(default_factory=dict)
+    actors: dict[str, ActorDraft] = kept(default_factory=dict)
+    relations: list[RelationDraft] = kept(default_factory=list)
+    stories: list[StoryDraft] = kept(default_factory=list)
+    deeds: list[Deed] = kept(default_factory=list)
+    lifecycles: dict[str, LifecycleDraft] = kept(default_factory=dict)
+    operations: list[OperationDraft] = kept(default_factory=list)
+    policies: list[Policy] = kept(default_factory=list)
+    notes: list[Note] = kept(default_factory=list)
+    limits: list[tuple[str, int, str, Trace]] = kept(default_factory=list)
+    excluded: set[str] = kept(default_factory=set)
 
     def trace(self, start: int, end: int, rule: str, confidence: float) -> Trace:
         """Return a trace to the author's characters between two offsets."""
@@ -231,7 +232,9 @@ class Draft:
         if not wanted:
             return None
         for entity in self.entities.values():
-            if normal(entity.words) == wanted:
+            if normal(entity.words) == wanted or (
+                len(wanted) > _SOLID and normal(entity.words).replace(" ", "") == wanted.replace(" ", "")
+            ):
                 return entity
         headed = [entity for entity in self.entities.values() if normal(entity.words).endswith(f" {wanted}")]
         if len(headed) == 1 and " " not in wanted:
@@ -263,7 +266,10 @@ class Draft:
     def link(self, source: str, target: str) -> RelationDraft | None:
         """Return the first to-one relation from one entity to another."""
         for relation in self.relations:
-            if (relation.source, relation.target) == (source, target) and relation.kind is not RelationKind.MANY_TO_MANY:
+            if (relation.source, relation.target) == (
+                source,
+                target,
+            ) and relation.kind is not RelationKind.MANY_TO_MANY:
                 return relation
         return None
 
@@ -285,6 +291,9 @@ class Draft:
         """Record an assumption once."""
         if not any(note.subject == subject and note.statement == statement for note in self.notes):
             self.notes.append(Note(subject, statement, reason, change))
+
+
+_SOLID = 6
 
 
 def normal(noun: str) -> str:

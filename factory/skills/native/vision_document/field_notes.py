@@ -19,11 +19,25 @@ from factory.skills.native.vision_document.field_types import (
 )
 
 _NUMBER = r"-?\d+(?:[.,]\d+)?"
-_WORDED = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10"}
+_WORDED = {
+    "one": "1",
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+}
 _LENGTH_UNITS = r"(?:characters?|chars?|letters?|digits?|signs)"
 _WORD_RULES: tuple[tuple[str, str], ...] = (
-    (rf"(?:at most|no more than|up to|max(?:imum)?(?: of)?|not longer than|<=)\s*(\d+)\s*{_LENGTH_UNITS}(?: long)?", "max_length"),
-    (rf"max(?:imum)? length(?: of)?:?\s*(\d+)", "max_length"),
+    ((
+            rf"(?:at most|no more than|up to|max(?:imum)?(?: of)?|not longer than|<=)\s*(\d+)\s*{_LENGTH_UNITS}(?: "
+            rf"long)?"
+        ), "max_length"),
+    (r"max(?:imum)? length(?: of)?:?\s*(\d+)", "max_length"),
     (rf"(?:at least|no fewer than|min(?:imum)?(?: of)?|>=)\s*(\d+)\s*{_LENGTH_UNITS}(?: long)?", "min_length"),
     (rf"(?:exactly )?(\d+)[- ]{_LENGTH_UNITS}(?: long)?(?: codes?)?", "length"),
 )  # fmt: skip
@@ -87,12 +101,19 @@ def read_field(
         of_person: Whether its entity is a person, which makes names and the like personal data.
     """
     name_text, notes_texts = _split_name(text)
-    words = re.sub(r"^(?:an?|the|its|their|his|her|one|and|optionally|also|with|plus)\s+", "", name_text.strip(), flags=re.IGNORECASE)
+    words = re.sub(
+        r"^(?:an?|the|its|their|his|her|one|and|optionally|also|with|plus)\s+",
+        "",
+        name_text.strip(),
+        flags=re.IGNORECASE,
+    )
     optional_word = bool(re.match(r"(?:optional(?:ly)?|maybe|possibly)\b(?:\s+an?)?\s*", words, re.IGNORECASE)) or bool(
         re.search(r"\boptionally\b", name_text, re.IGNORECASE)
     )
     unique_word = bool(re.match(r"unique\s+", words, re.IGNORECASE))
-    words = re.sub(r"^(?:optional(?:ly)?|maybe|possibly|unique|required|mandatory)\s+(?:an?\s+)?", "", words, flags=re.IGNORECASE)
+    words = re.sub(
+        r"^(?:optional(?:ly)?|maybe|possibly|unique|required|mandatory)\s+(?:an?\s+)?", "", words, flags=re.IGNORECASE
+    )
     mark = re.search(r"[?!*]+$", words)
     words = words.rstrip("?!* .").strip()
     if not re.search(r"[A-Za-z\u00c0-\uffff]", words) or len(words) > 60:  # noqa: PLR2004 - the longest name
@@ -151,7 +172,10 @@ def _split_name(text: str) -> tuple[str, list[str]]:
         first, _, value = bare[0].rpartition(" ")
         if first:
             name, notes = first, [" | ".join([value, *bare[1:]]), *notes]
-    for pattern in (r"\s+(?:which|that) (?:is|are|must be|can be|may be)\s+(.*)$", r"\s+(?:is|are|must be|can be) (?:either |one of )(.*)$"):
+    for pattern in (
+        r"\s+(?:which|that) (?:is|are|must be|can be|may be)\s+(.*)$",
+        r"\s+(?:is|are|must be|can be) (?:either |one of )(.*)$",
+    ):
         match = re.search(pattern, name)
         if match is not None:
             name = name[: match.start()]
@@ -160,7 +184,13 @@ def _split_name(text: str) -> tuple[str, list[str]]:
     if match is not None:
         name = name[: match.start()]
         notes.append(match.group(1))
-    match = re.search(r"\s+((?:between|at most|at least|up to|no more than|from)\s+-?\d.*|[<>≤≥]=?\s*-?\d.*|in (?:minutes|hours|kg|km|percent|euros?|metres))$", name)
+    match = re.search(
+        (
+            r"\s+((?:between|at most|at least|up to|no more than|from)\s+-?\d.*|[<>≤≥]=?\s*-?\d.*|in "
+            r"(?:minutes|hours|kg|km|percent|euros?|metres))$"
+        ),
+        name,
+    )
     if match is not None:
         name = name[: match.start()]
         notes.append(match.group(1))
@@ -180,7 +210,9 @@ def _read_notes(texts: list[str], words: str) -> _Notes:
 def _read_note(text: str, notes: _Notes, words: str) -> None:
     remainder = _take_default(text, notes)
     for worded, digit in _WORDED.items():
-        remainder = re.sub(rf"\b(at most|at least|up to|more than|between|and|to) {worded}\b", rf"\1 {digit}", remainder)
+        remainder = re.sub(
+            rf"\b(at most|at least|up to|more than|between|and|to) {worded}\b", rf"\1 {digit}", remainder
+        )
     values = _choices(remainder, words)
     if values:
         notes.values = values
@@ -215,7 +247,11 @@ def _read_note(text: str, notes: _Notes, words: str) -> None:
 
 
 def _take_default(text: str, notes: _Notes) -> str:
-    match = re.search(r",?\s*(?:by default|defaults? to|default(?:ing to)?(?: is|:|=)?)\s*:?=?\s*['\"]?([\w.-]+)['\"]?", text, re.IGNORECASE)
+    match = re.search(
+        r",?\s*(?:by default|defaults? to|default(?:ing to)?(?: is|:|=)?)\s*:?=?\s*['\"]?([\w.-]+)['\"]?",
+        text,
+        re.IGNORECASE,
+    )
     if match is None:
         return text
     raw = match.group(1).rstrip(".")
@@ -232,12 +268,21 @@ def _take_default(text: str, notes: _Notes) -> str:
 
 def _choices(text: str, words: str) -> list[str]:
     """Return the values of a closed list, or nothing where the text is no such list."""
-    body = re.sub(r"^(?:enum(?:eration)?|one of|either|is one of|any of|values?|choice(?: of)?|options?)\b\s*:?\s*", "", text, flags=re.IGNORECASE)
+    body = re.sub(
+        r"^(?:enum(?:eration)?|one of|either|is one of|any of|values?|choice(?: of)?|options?)\b\s*:?\s*",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
     marked = body != text
     body = body.strip(" ()[]{}")
-    if "|" in body or "→" in body or "->" in body or (marked and re.search(r",|\bor\b|/", body)):
-        parts = _CHOICE_SPLIT.split(body)
-    elif re.search(r"\bor\b", body) and "yes" not in body and not re.search(r"\d", body):
+    if (
+        "|" in body
+        or "→" in body
+        or "->" in body
+        or (marked and re.search(r",|\bor\b|/", body))
+        or (re.search(r"\bor\b", body) and "yes" not in body and not re.search(r"\d", body))
+    ):
         parts = _CHOICE_SPLIT.split(body)
     elif _status_like(words) and len(re.split(r"\s*[,/]\s*", body)) > 1:
         parts = re.split(r"\s*[,/]\s*", body)
@@ -256,7 +301,18 @@ def _choices(text: str, words: str) -> list[str]:
 
 def _status_like(words: str) -> bool:
     last = singular(words.lower().split(" ")[-1])
-    return last in STATE_NOUNS or last in {"type", "kind", "category", "level", "priority", "role", "severity", "size", "method", "gender"}
+    return last in STATE_NOUNS or last in {
+        "type",
+        "kind",
+        "category",
+        "level",
+        "priority",
+        "role",
+        "severity",
+        "size",
+        "method",
+        "gender",
+    }
 
 
 def _take_bounds(text: str, notes: _Notes) -> bool:
@@ -281,10 +337,10 @@ def _take_bounds(text: str, notes: _Notes) -> bool:
             if rule == "positive":
                 notes.constraints["positive"] = True
         else:
-            number = _number(match.group(1))
-            step = 1 if isinstance(number, int) else 0.01
+            bound = _number(match.group(1))
+            step = 1 if isinstance(bound, int) else 0.01
             key = "minimum" if rule in ("minimum", "above") else "maximum"
-            notes.constraints[key] = number + step if rule == "above" else number - step if rule == "below" else number
+            notes.constraints[key] = bound + step if rule == "above" else bound - step if rule == "below" else bound
             if rule == "above":
                 notes.constraints["positive"] = True
         if rule in ("minimum", "above"):

@@ -5,6 +5,7 @@ import re
 from factory.domain.product import Condition, FieldType
 from factory.skills.native.language.lexicon import (
     ABORTED_STATES,
+    CREATE_VERBS,
     FINAL_STATES,
     KNOWN_VERBS,
     OPPOSITES,
@@ -113,7 +114,9 @@ _STATE_VERBS = {
 def find_lifecycles(draft: Draft, statements: list[Statement]) -> None:
     """Add a lifecycle to every entity that has states, declared or implied by verbs."""
     for entity in draft.entities.values():
-        deeds = [deed for deed in draft.deeds if deed.entity == entity.words and not leaves_record(draft, deed.verb, entity)]
+        deeds = [
+            deed for deed in draft.deeds if deed.entity == entity.words and not leaves_record(draft, deed.verb, entity)
+        ]
         status = entity.status()
         if status is None:
             status = _implied_status(draft, entity, deeds)
@@ -127,6 +130,8 @@ def _implied_status(draft: Draft, entity: EntityDraft, deeds: list[Deed]) -> Fie
         return None
     moving = [deed for deed in deeds if deed.verb in _IMPLYING and deed.verb not in RESCHEDULE_VERBS]
     moving += [deed for deed in deeds if deed.state is not None and deed.verb.split(" ")[0] in ("mark", "flag")]
+    if not any(deed.verb in CREATE_VERBS - {"submit", "publish"} for deed in deeds):
+        moving = [deed for deed in moving if deed.verb != "submit"]
     if not moving:
         return None
     verbs = list(dict.fromkeys(deed.verb for deed in moving))
@@ -138,7 +143,9 @@ def _implied_status(draft: Draft, entity: EntityDraft, deeds: list[Deed]) -> Fie
             states.append(reached)
     if first in states:
         states.remove(first)
-    ordered = sorted(states, key=lambda state: (state in ABORTED_STATES, state in FINAL_STATES and not state.startswith("in_")))
+    ordered = sorted(
+        states, key=lambda state: (state in ABORTED_STATES, state in FINAL_STATES and not state.startswith("in_"))
+    )
     values = [first, *ordered]
     trace = moving[0].trace.model_copy(update={"rule": "states-from-verbs", "confidence": 0.6})
     made = FieldDraft("status", FieldType.ENUM, trace, values=values)
@@ -153,7 +160,15 @@ def _implied_status(draft: Draft, entity: EntityDraft, deeds: list[Deed]) -> Fie
 
 
 def _initial_state(verbs: list[str], deeds: list[Deed]) -> str:
-    created = next((deed.verb for deed in deeds if deed.verb in ("submit", "book", "request", "order", "place", "reserve", "report", "schedule", "plan", "propose")), None)
+    created = next(
+        (
+            deed.verb
+            for deed in deeds
+            if deed.verb
+            in ("submit", "book", "request", "order", "place", "reserve", "report", "schedule", "plan", "propose")
+        ),
+        None,
+    )
     if "check in" in verbs and not any(deed.verb == "book" for deed in deeds):
         return "expected"
     decided = [verb for verb in verbs if verb in ("approve", "reject", "decline", "accept", "deny")]
@@ -168,11 +183,19 @@ def _lifecycle(
     draft: Draft, entity: EntityDraft, status: FieldDraft, deeds: list[Deed], statements: list[Statement]
 ) -> LifecycleDraft:
     states = list(dict.fromkeys(state_name(value) for value in status.values if state_name(value)))
-    initial = state_name(str(status.default)) if isinstance(status.default, str) and state_name(str(status.default)) in states else states[0]
+    initial = (
+        state_name(str(status.default))
+        if isinstance(status.default, str) and state_name(str(status.default)) in states
+        else states[0]
+    )
     status.default = None
     if status.trace.rule in ("states-in-prose", "states-from-to", "states-by-arrows"):
         for deed in deeds:
-            if deed.verb in _IMPLYING and leads_to(deed.verb, states, deed.state) is None and not _leads_back(deed.verb):
+            if (
+                deed.verb in _IMPLYING
+                and leads_to(deed.verb, states, deed.state) is None
+                and not _leads_back(deed.verb)
+            ):
                 states.append(state_name(participle(deed.verb)))
                 status.values.append(participle(deed.verb))
     made = LifecycleDraft(entity.words, status.name, states, initial, status.trace)
@@ -201,20 +224,42 @@ def _lifecycle(
 
 
 def _leads_back(verb: str) -> bool:
-    return verb in OPPOSITES.values() or verb in ("reopen", "restore", "return", "release", "reactivate", "unblock", "unlock", "activate", "check in", "resume", "unpublish")
+    return verb in OPPOSITES.values() or verb in (
+        "reopen",
+        "restore",
+        "return",
+        "release",
+        "reactivate",
+        "unblock",
+        "unlock",
+        "activate",
+        "check in",
+        "resume",
+        "unpublish",
+    )
 
 
 def _step(made: LifecycleDraft, deed: Deed, target: str) -> TransitionDraft:
     base = deed.verb.split(" ")[0]
-    verb = f"mark {target.replace('_', ' ')}" if deed.state is not None and base in ("mark", "set", "change", "move", "flag") else deed.verb
+    verb = (
+        f"mark {target.replace('_', ' ')}"
+        if deed.state is not None and base in ("mark", "set", "change", "move", "flag")
+        else deed.verb
+    )
     name = snake_name(verb, "to")
     existing = made.transitions.get(name) or next(
-        (step for step in made.transitions.values() if step.target == target and deed.story is None and (set(step.actors) & set(deed.actors) or not deed.actors)),
+        (
+            step
+            for step in made.transitions.values()
+            if step.target == target and deed.story is None and (set(step.actors) & set(deed.actors) or not deed.actors)
+        ),
         None,
     )
     if existing is not None:
         return existing
-    step = TransitionDraft(name, verb, [], target, deed.trace.model_copy(update={"rule": "verb-and-state", "confidence": 0.9}))
+    step = TransitionDraft(
+        name, verb, [], target, deed.trace.model_copy(update={"rule": "verb-and-state", "confidence": 0.9})
+    )
     made.transitions[name] = step
     return step
 
@@ -232,7 +277,11 @@ def _assume_step(draft: Draft, entity: EntityDraft, made: LifecycleDraft, state:
         f"{entity.name}.{name}",
         f"A {entity.words} becomes {words} by '{verb}', which those who change {plural(entity.words)} may do.",
         f"The vision lists the state {words} and does not say how it is reached.",
-        f'Say who does it and when, for example "{plural(next(iter(draft.actors.values())).label.lower()).capitalize()} {verb} {plural(entity.words)}."',
+        (
+            f'Say who does it and when, for example "'
+            f"{plural(next(iter(draft.actors.values())).label.lower()).capitalize()} {verb} "
+            f'{plural(entity.words)}."'
+        ),
     )
 
 
@@ -252,7 +301,26 @@ def default_sources(made: LifecycleDraft, step: TransitionDraft) -> list[str]:
     if verb in ("refund",) and "paid" in states:
         return ["paid"]
     if step.target in REFUSED_STATES:
-        twin = next((other for other in made.transitions.values() if other.target in ("approved", "accepted", "confirmed", "published", "hired", "active", "attended", "done", "completed") and other is not step), None)
+        twin = next(
+            (
+                other
+                for other in made.transitions.values()
+                if other.target
+                in (
+                    "approved",
+                    "accepted",
+                    "confirmed",
+                    "published",
+                    "hired",
+                    "active",
+                    "attended",
+                    "done",
+                    "completed",
+                )
+                and other is not step
+            ),
+            None,
+        )
         if twin is not None and (stated := twin.sources or default_sources(made, twin)):
             return list(stated)
         return [made.initial]
@@ -286,24 +354,51 @@ def stated_sources(
             continue
         for state, pattern in spoken.items():
             target = spoken[step.target]
-            if re.search(rf"\bfrom {pattern}\b(?:(?!\bto\b)[^.])*?\bto {target}\b(?! or)", text) or re.search(rf"\b{pattern}\s*(?:->|→|-->|=>)\s*{target}\b", text):
+            if re.search(rf"\bfrom {pattern}\b(?:(?!\bto\b)[^.])*?\bto {target}\b(?! or)", text) or re.search(
+                rf"\b{pattern}\s*(?:->|→|-->|=>)\s*{target}\b", text
+            ):
                 found.append(state)
             can = rf"\b(?:can|may|must)\s+(?:only\s+|still\s+)?be\s+(?:[a-z]+(?:,| or| and)\s+)*{done}\b"
             if (
-                re.search(rf"\b(?:only|an?|every|each)\s+(?:an?\s+)?(?:[a-z]+ (?:or|and) )?{pattern}\b(?: (?:or|and) [a-z]+)?\s+[a-z ]*?{can}", text)
-                and not re.search(r"\bnot\b|\bnever\b|cannot", text)
-            ) or re.search(rf"{can}[^.]*\b(?:only |when |while |if |as long as |once )+(?:it|they|the \w+)?\s*(?:is|are|has been|have been)?\s*(?:still |in |already )?{pattern}\b", text):
-                found.append(state)
-            elif re.search(rf"\b(?:only\s+)?{re.escape(verb)}s?\s+(?:an?\s+|only\s+|the\s+)*{pattern}\b", text) and state != step.target:
+                (
+                    re.search(
+                        (
+                            rf"\b(?:only|an?|every|each)\s+(?:an?\s+)?(?:[a-z]+ (?:or|and) )?{pattern}\b(?: (?:or|"
+                            rf"and) [a-z]+)?\s+[a-z ]*?{can}"
+                        ),
+                        text,
+                    )
+                    and not re.search(r"\bnot\b|\bnever\b|cannot", text)
+                )
+                or re.search(
+                    (
+                        rf"{can}[^.]*\b(?:only |when |while |if |as long as |once )+(?:it|they|the \w+)?\s*(?:is|"
+                        rf"are|has been|have been)?\s*(?:still |in |already )?{pattern}\b"
+                    ),
+                    text,
+                )
+                or (
+                    re.search(rf"\b(?:only\s+)?{re.escape(verb)}s?\s+(?:an?\s+|only\s+|the\s+)*{pattern}\b", text)
+                    and state != step.target
+                )
+            ):
                 found.append(state)
     refused = [
         state
         for state, pattern in spoken.items()
         for statement in statements
-        if re.search(rf"\b{pattern}\b[^.]*\b(?:cannot|can not|can no longer|may not|must not|can't|can never)\s+be\s+(?:[a-z]+ or )*{done}\b", statement.text.lower())
+        if re.search(
+            (
+                rf"\b{pattern}\b[^.]*\b(?:cannot|can not|can no longer|may not|must not|can't|can "
+                rf"never)\s+be\s+(?:[a-z]+ or )*{done}\b"
+            ),
+            statement.text.lower(),
+        )
     ]
     if not found and refused:
-        return [state for state in states if state not in refused and state != step.target and (state not in FINAL_STATES)]
+        return [
+            state for state in states if state not in refused and state != step.target and (state not in FINAL_STATES)
+        ]
     return [state for state in dict.fromkeys(found) if state != step.target and state not in refused]
 
 
@@ -316,14 +411,20 @@ def find_guards(draft: Draft, statements: list[Statement]) -> None:
             continue
         for made in draft.lifecycles.values():
             entity = draft.entities[made.entity]
-            if entity.words not in text.replace("-", " ") and not (limit.group("pronoun") and entity.words.split(" ")[-1] in text):
+            if entity.words not in text.replace("-", " ") and not (
+                limit.group("pronoun") and entity.words.split(" ")[-1] in text
+            ):
                 if entity.words.split(" ")[-1] not in text:
                     continue
             for step in made.transitions.values():
                 verb = step.verb.split(" ")[0]
                 if not re.search(rf"\b(?:{re.escape(verb)}s?|{re.escape(participle(verb))})\b", text):
                     continue
-                foreign = [other for other in draft.entities.values() if other is not entity and re.search(rf"\b{re.escape(other.words)}\b", limit.group("what"))]
+                foreign = [
+                    other
+                    for other in draft.entities.values()
+                    if other is not entity and re.search(rf"\b{re.escape(other.words)}\b", limit.group("what"))
+                ]
                 guard = None if foreign else guard_condition(entity, limit)
                 if guard is not None and guard not in step.guards:
                     step.guards.append(guard)
@@ -331,8 +432,11 @@ def find_guards(draft: Draft, statements: list[Statement]) -> None:
 
 _UNITS = {"minute": 1, "hour": 60, "day": 1440, "week": 10080}
 _LIMIT = re.compile(
-    r"(?:(?P<most>at most|up to|no later than|not later than|until|at least|more than|only|up until|as late as|less than)?\s*(?P<count>\d+|an?|one|two|three|24)\s*(?P<unit>minute|hour|day|week)s?\s+)?"
-    r"(?:in advance of|ahead of|before)\s+(?P<what>(?:it|they|(?:the|its|their)(?: \w+){1,3}?)(?:\s+(?P<event>starts?|begins?|departs?|opens?|takes place|leaves|ends?|closes))?)(?=$|[.,;]|\s+(?:and|but|so|by|;))"
+    r"(?:(?P<most>at most|up to|no later than|not later than|until|at least|more than|only|up until|as "
+    r"late as|less than)?\s*(?P<count>\d+|an?|one|two|three|24)\s*(?P<unit>minute|hour|day|week)s?\s+)?"
+    r"(?:in advance of|ahead of|before)\s+(?P<what>(?:it|they|(?:the|its|their)(?: "
+    r"\w+){1,3}?)(?:\s+(?P<event>starts?|begins?|departs?|opens?|takes place|leaves|ends?|closes))?)(?=$|"
+    r"[.,;]|\s+(?:and|but|so|by|;))"
 )
 
 
@@ -364,7 +468,9 @@ def guard_condition(entity: EntityDraft, limit: re.Match[str]) -> Condition | No
     if chosen is None:
         return None
     count = limit.group("count")
-    number = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}.get(count or "", int(count) if count and count.isdigit() else 0)
+    number = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}.get(
+        count or "", int(count) if count and count.isdigit() else 0
+    )
     minutes = number * _UNITS.get(limit.group("unit") or "", 0)
     anchor = "now" if chosen.type is FieldType.DATETIME else "today"
     return Condition(left=chosen.name, op="ge" if minutes else "gt", right_kind=anchor, offset_minutes=minutes)

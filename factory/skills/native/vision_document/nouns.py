@@ -14,8 +14,8 @@ from factory.skills.native.language.lexicon import (
     MANAGE_VERBS,
     READ_VERBS,
     RESCHEDULE_VERBS,
-    STATE_NOUNS,
     SOFT_NOUNS,
+    STATE_NOUNS,
     SURFACE_NOUNS,
     TRANSITION_VERBS,
     UPDATE_VERBS,
@@ -31,23 +31,30 @@ from factory.skills.native.vision_document.sections import Section
 _SILENT = frozenset((Section.PROBLEM, Section.GOALS, Section.QUALITIES, Section.OUT_OF_SCOPE, Section.GLOSSARY))
 # What is computed from things or told about them, rather than kept.
 DERIVED_NOUNS = frozenset(
-    """report statistic statistics overview summary dashboard chart graph figure figures metric metrics history calendar result notification
-    reminder alert recommendation confirmation total availability progress trend ranking leaderboard count preview suggestion
-    feed timeline update warning analytics insight search filter export import print printout receipt newsletter e-mail email sms text
-    message push mail letter digest average forecast breakdown map heatmap comparison agenda backlog queue password username
-    account login permission access right role activity status level place time date day week month year capacity space
-    moment end start name number change changes profile setting settings preference preferences help support advice work
-    job-done picture-of copy question-mark answer-to way thing use care rest lack loss waste trouble hour minute duty
-    responsibility decision request-for need turn visit-to paper door phone front back side head hand eye community public
-    world staff team business company organisation organization firm market industry money cash cost price fee amount number
-    quality quantity size weight height length colour color type kind category-of reason condition detail contact
-    address location direction distance speed rule law policy standard term code key tool-set step task-list
-    occupancy utilisation revenue usage turnover workload coverage result score-board standings sale-figures
-    life home family house-hold child-care neighbour neighbourhood neighborhood street town city village country""".split()
+    """report statistic statistics overview summary dashboard chart graph figure figures metric metrics history
+    calendar result notification reminder alert recommendation confirmation total availability progress trend
+    ranking leaderboard count preview suggestion feed timeline update warning analytics insight search filter
+    export import print printout receipt newsletter e-mail email sms text message push mail letter digest
+    average forecast breakdown map heatmap comparison agenda backlog queue password username account login
+    permission access right role activity status level place time date day week month year capacity space
+    moment end start name number change changes profile setting settings preference preferences help support
+    advice work job-done picture-of copy question-mark answer-to way thing use care rest lack loss waste
+    trouble hour minute duty responsibility decision request-for need turn visit-to paper door phone front
+    back side head hand eye community public world staff team business company organisation organization firm
+    market industry money cash cost price fee amount number quality quantity size weight height length colour
+    color type kind category-of reason condition detail contact address location direction distance speed rule
+    law policy standard term code key tool-set step task-list occupancy utilisation revenue usage turnover
+    workload coverage result score-board standings sale-figures life home family house-hold child-care
+    neighbour neighbourhood neighborhood street town city village country""".split()
 )
 _COMPOUND = frozenset("lot list part piece step set day site term case person end night week".split()) - {"person"}
-_MADE_BY_HAND = frozenset("report request message task job visit map question decision change answer update letter task-list address".split())
-_WRITING = frozenset("submit write file create raise record make log draft post publish approve review report register ask add plan schedule organise organize".split())
+_MADE_BY_HAND = frozenset(
+    """report request message task job visit map question decision change answer update letter task-list address""".split()
+)
+_WRITING = frozenset(
+    """submit write file create raise record make log draft post publish approve review report register ask add plan
+    schedule organise organize""".split()
+)
 _BUSY = frozenset("be have know want need like think feel belong".split())
 
 
@@ -70,7 +77,9 @@ def gather(draft: Draft, statements: list[Statement]) -> dict[str, Evidence]:
     """Return the evidence for every noun, in the order of first mention."""
     found: dict[str, Evidence] = {}
     for statement in statements:
-        if statement.section in _SILENT or (statement.story is None and (is_as_is(statement.text) or is_excluded(statement.text))):
+        if statement.section in _SILENT or (
+            statement.story is None and (is_as_is(statement.text) or is_excluded(statement.text))
+        ):
             continue
         for clause in statement.clauses:
             for phrase, weight in _weighed(clause, statement):
@@ -126,12 +135,19 @@ def usable(name: str) -> bool:
     last = name.rsplit(" ", 1)[-1]
     if not name or not last.replace("-", "").isalpha() or len(last) < 3 or len(name.split()) > 3:  # noqa: PLR2004 - a name
         return False
-    if (last in VAGUE_NOUNS and not (" " in name and last in _COMPOUND)) or name in VAGUE_NOUNS or last in SURFACE_NOUNS or last in STATE_NOUNS:
+    if (
+        (last in VAGUE_NOUNS and not (" " in name and last in _COMPOUND))
+        or name in VAGUE_NOUNS
+        or last in SURFACE_NOUNS
+        or last in STATE_NOUNS
+    ):
         return False
     return not last.endswith(("ness", "ability", "ibility"))
 
 
-def _count(draft: Draft, statement: Statement, clause: Clause, phrase: Phrase, weight: float, found: dict[str, Evidence]) -> None:
+def _count(
+    draft: Draft, statement: Statement, clause: Clause, phrase: Phrase, weight: float, found: dict[str, Evidence]
+) -> None:
     name = singular(phrase.name)
     if phrase.pronoun or not usable(name):
         return
@@ -146,7 +162,25 @@ def _count(draft: Draft, statement: Statement, clause: Clause, phrase: Phrase, w
     item.proper = item.proper and proper
     item.verbs.add(clause.verb)
     is_object = any(phrase is other for other in clause.objects)
-    if is_object and clause.verb in CREATE_VERBS and clause.verb not in ("receive", "get", "take", "share", "send", "give", "leave", "list", "show", "announce", "generate", "print"):
+    if (
+        is_object
+        and clause.verb in CREATE_VERBS
+        and clause.verb
+        not in (
+            "receive",
+            "get",
+            "take",
+            "share",
+            "send",
+            "give",
+            "leave",
+            "list",
+            "show",
+            "announce",
+            "generate",
+            "print",
+        )
+    ):
         item.made += 1
     elif is_object and clause.verb in READ_VERBS | {"receive", "get", "send", "share", "generate", "show", "print"}:
         item.read += 1
@@ -162,9 +196,9 @@ def choose(draft: Draft, evidence: dict[str, Evidence]) -> list[Evidence]:
         longer = [other for other in likely if other.endswith(f" {name}") and other in folded]
         if not longer or name not in folded:
             continue
-        if len(longer) == 1 and folded[longer[0]].made and not is_person(name):
-            _fold(folded, name, longer[0])
-        elif len(longer) == 1 and folded[name].count < folded[longer[0]].count and not is_person(name):
+        if (len(longer) == 1 and folded[longer[0]].made and not is_person(name)) or (
+            len(longer) == 1 and folded[name].count < folded[longer[0]].count and not is_person(name)
+        ):
             _fold(folded, name, longer[0])
         elif is_person(name):
             continue
@@ -206,14 +240,43 @@ def _is_thing(draft: Draft, item: Evidence) -> bool:
     if is_attribute(item.noun) and normal(last) not in _ENTITY_ATTRIBUTES:
         return False
     if is_person(item.noun):
-        return item.made + item.kept > 0 and bool(item.verbs & (CREATE_VERBS | UPDATE_VERBS | DELETE_VERBS | MANAGE_VERBS | {"assign"}) - {"invite", "ask", "message", "send", "give", "share", "refer", "pay", "tip", "set", "let", "rent", "lend", "report", "announce", "sell", "check in", "receive", "keep", "move", "run", "leave", "hold"})
+        return item.made + item.kept > 0 and bool(
+            item.verbs
+            & (CREATE_VERBS | UPDATE_VERBS | DELETE_VERBS | MANAGE_VERBS | {"assign"})
+            - {
+                "invite",
+                "ask",
+                "message",
+                "send",
+                "give",
+                "share",
+                "refer",
+                "pay",
+                "tip",
+                "set",
+                "let",
+                "rent",
+                "lend",
+                "report",
+                "announce",
+                "sell",
+                "check in",
+                "receive",
+                "keep",
+                "move",
+                "run",
+                "leave",
+                "hold",
+            }
+        )
     if item.made or item.kept:
         return item.weight >= 1.5  # noqa: PLR2004 - one clear deed
     return item.weight >= 2.0 or (item.read > 0 and item.weight >= 1.2)  # noqa: PLR2004 - two mentions, or one that somebody wants to see
 
 
 _ENTITY_ATTRIBUTES = frozenset(
-    """comment payment donation room document certificate recording video story article review attachment reading measurement photo picture
-    image department company category skill question answer venue bid fine tag pledge refund observation note model instruction
-    recipe finding expense deposit message place location bed table seat medicine ingredient file""".split()
+    """comment payment donation room document certificate recording video story article review attachment reading
+    measurement photo picture image department company category skill question answer venue bid fine tag
+    pledge refund observation note model instruction recipe finding expense deposit message place location bed
+    table seat medicine ingredient file""".split()
 )

@@ -18,12 +18,43 @@ from factory.skills.native.language.lexicon import (
 )
 from factory.skills.native.language.names import snake_name
 from factory.skills.native.language.words import plural
-from factory.skills.native.vision_document.deeds import leads_to
-from factory.skills.native.vision_document.draft import Deed, Draft, EntityDraft, OperationDraft, RelationDraft
+from factory.skills.native.vision_document.deeds import leads_to, leaves_record
+from factory.skills.native.vision_document.draft import (
+    Deed,
+    Draft,
+    EntityDraft,
+    OperationDraft,
+    RelationDraft,
+    TransitionDraft,
+)
 
 _TIMES = (FieldType.DATETIME, FieldType.DATE, FieldType.TIME)
-_MOMENTS = frozenset({"created", "submitted", "issued", "reported", "booked", "recorded", "cancelled", "returned", "paid"})
-_RATING = frozenset({"rate", "score", "grade", "rank", "price", "describe", "rename", "name", "label", "tag", "categorise", "categorize", "prioritise", "prioritize", "diagnose", "comment", "annotate", "weigh", "measure"})
+_MOMENTS = frozenset(
+    {"created", "submitted", "issued", "reported", "booked", "recorded", "cancelled", "returned", "paid"}
+)
+_RATING = frozenset(
+    {
+        "rate",
+        "score",
+        "grade",
+        "rank",
+        "price",
+        "describe",
+        "rename",
+        "name",
+        "label",
+        "tag",
+        "categorise",
+        "categorize",
+        "prioritise",
+        "prioritize",
+        "diagnose",
+        "comment",
+        "annotate",
+        "weigh",
+        "measure",
+    }
+)
 _ASPECT_OF_VERB = {
     "rate": ("rating", "stars", "score"),
     "score": ("score", "points", "rating"),
@@ -63,24 +94,28 @@ def _put(
     kind: OperationKind,
     verb: str,
     entity: str,
-    origin: "Deed | object",
+    origin: "Deed | TransitionDraft",
     *,
     transition: str | None = None,
     noun: str | None = None,
 ) -> OperationDraft:
     for known in draft.operations:
         same = known.kind is kind and known.entity == entity
-        if same and (kind in _WHOLE or (kind is OperationKind.TRANSITION and known.transition == transition) or (kind is OperationKind.CHANGE and known.verb == verb)):
+        if same and (
+            kind in _WHOLE
+            or (kind is OperationKind.TRANSITION and known.transition == transition)
+            or (kind is OperationKind.CHANGE and known.verb == verb)
+        ):
             _merge(known, origin)
             return known
-    trace = origin.trace  # type: ignore[attr-defined]
+    trace = origin.trace
     made = OperationDraft(kind, verb, entity, trace, transition=transition, noun=noun)
     _merge(made, origin)
     draft.operations.append(made)
     return made
 
 
-def _merge(made: OperationDraft, origin: "Deed | object") -> None:
+def _merge(made: OperationDraft, origin: "Deed | TransitionDraft") -> None:
     if not isinstance(origin, Deed):
         return
     made.assumed = False
@@ -97,11 +132,23 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
     lifecycle = draft.lifecycles.get(entity.words)
     if deed.state is None and _record_of_deed(draft, deed, entity):
         return
-    if verb in ASSIGN_VERBS and deed.related and not (lifecycle is not None and leads_to(verb, lifecycle.states)) and _assign(draft, deed, entity):
+    if (
+        verb in ASSIGN_VERBS
+        and deed.related
+        and not (lifecycle is not None and leads_to(verb, lifecycle.states))
+        and _assign(draft, deed, entity)
+    ):
         return
     if lifecycle is not None:
         target = leads_to(verb, lifecycle.states, deed.state)
-        step = next((item for item in lifecycle.transitions.values() if item.target == target and (item.verb == verb or item.verb.startswith("mark "))), None)
+        step = next(
+            (
+                item
+                for item in lifecycle.transitions.values()
+                if item.target == target and (item.verb == verb or item.verb.startswith("mark "))
+            ),
+            None,
+        )
         by_name = lifecycle.transitions.get(snake_name(verb, "to"))
         step = by_name if by_name is not None and (deed.state is None or by_name.target == deed.state) else step
         if step is not None:
@@ -112,14 +159,26 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
             return
     if verb == "join" and _join(draft, deed, entity):
         return
-    links = [word for preposition, word in deed.related if preposition in ("to", "into", "from") and draft.link(entity.words, word) is not None]
+    links = [
+        word
+        for preposition, word in deed.related
+        if preposition in ("to", "into", "from") and draft.link(entity.words, word) is not None
+    ]
     if verb in RESCHEDULE_VERBS | {"transfer", "switch", "relocate"} and links:
         _change_link(draft, deed, entity, links[0])
         return
     if verb in RESCHEDULE_VERBS:
-        times = [item.name for item in entity.fields.values() if item.type in _TIMES and not _MOMENTS & set(item.name.split("_"))]
+        times = [
+            item.name
+            for item in entity.fields.values()
+            if item.type in _TIMES and not _MOMENTS & set(item.name.split("_"))
+        ]
         if verb in ("renew", "extend", "prolong"):
-            late = [name for name in times if any(word in name for word in ("end", "due", "until", "expir", "return", "valid"))]
+            late = [
+                name
+                for name in times
+                if any(word in name for word in ("end", "due", "until", "expir", "return", "valid"))
+            ]
             times = late or times[-1:]
         moved = deed.aspects or tuple(times)
         if moved:
@@ -136,21 +195,44 @@ def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
         listed = deed.plural or verb in LIST_VERBS
         _put(draft, OperationKind.LIST if listed else OperationKind.READ, verb, entity.words, deed)
     elif verb in MANAGE_VERBS:
-        for kind, word in ((OperationKind.CREATE, "create"), (OperationKind.LIST, "list"), (OperationKind.READ, "view"), (OperationKind.UPDATE, "update")):
+        for kind, word in (
+            (OperationKind.CREATE, "create"),
+            (OperationKind.LIST, "list"),
+            (OperationKind.READ, "view"),
+            (OperationKind.UPDATE, "update"),
+        ):
             _put(draft, kind, word, entity.words, deed)
     elif verb in UPDATE_VERBS:
         if deed.aspects and len(deed.aspects) < len(entity.fields) and verb in ("change", "set", "adjust", "correct"):
-            _put(draft, OperationKind.CHANGE, f"{verb} {' and '.join(aspect.replace('_', ' ') for aspect in deed.aspects)}", entity.words, deed).fields = list(deed.aspects)
+            _put(
+                draft,
+                OperationKind.CHANGE,
+                f"{verb} {' and '.join(aspect.replace('_', ' ') for aspect in deed.aspects)}",
+                entity.words,
+                deed,
+            ).fields = list(deed.aspects)
         else:
             _put(draft, OperationKind.UPDATE, verb, entity.words, deed)
     elif verb in DELETE_VERBS:
         _put(draft, OperationKind.DELETE, verb, entity.words, deed)
     elif deed.aspects and verb in CREATE_VERBS:
-        settable = [name for name in deed.aspects]
-        _put(draft, OperationKind.CHANGE, f"{verb} {' and '.join(name.replace('_', ' ') for name in settable)}", entity.words, deed).fields = settable
+        settable = list(deed.aspects)
+        _put(
+            draft,
+            OperationKind.CHANGE,
+            f"{verb} {' and '.join(name.replace('_', ' ') for name in settable)}",
+            entity.words,
+            deed,
+        ).fields = settable
     elif verb in CREATE_VERBS:
-        made = {other.verb for other in draft.deeds if other.entity == entity.words and other.verb in CREATE_VERBS - WEAK_CREATE_VERBS}
-        if verb not in WEAK_CREATE_VERBS or not made:
+        made = {
+            other.verb
+            for other in draft.deeds
+            if other.entity == entity.words
+            and other.verb in CREATE_VERBS - WEAK_CREATE_VERBS
+            and not leaves_record(draft, other.verb, entity)
+        }
+        if not deed.preposition and (verb not in WEAK_CREATE_VERBS or not made):
             _put(draft, OperationKind.CREATE, verb, entity.words, deed)
 
 
@@ -161,7 +243,9 @@ def _record_of_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
         if record is not None and record.words != entity.words and draft.link(record.words, entity.words) is not None:
             if deed.verb in ("pay", "deliver", "inspect", "invite", "visit") and deed.own:
                 continue
-            _put(draft, OperationKind.CREATE, deed.verb, record.words, deed, noun=entity.words).preposition = deed.preposition
+            _put(
+                draft, OperationKind.CREATE, deed.verb, record.words, deed, noun=entity.words
+            ).preposition = deed.preposition
             return True
     return False
 
@@ -180,8 +264,19 @@ def _join(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
 
 def movers(draft: Draft, entity: str) -> list[str]:
     """Return the roles that change an entity's records, not only their own; else the main role."""
-    own = {actor for operation in draft.operations if operation.entity == entity for actor in operation.own - operation.foreign}
-    changing = [role for operation in draft.operations if operation.entity == entity and operation.kind not in (OperationKind.LIST, OperationKind.READ) for role in operation.actors if role not in own]
+    own = {
+        actor
+        for operation in draft.operations
+        if operation.entity == entity
+        for actor in operation.own - operation.foreign
+    }
+    changing = [
+        role
+        for operation in draft.operations
+        if operation.entity == entity and operation.kind not in (OperationKind.LIST, OperationKind.READ)
+        for role in operation.actors
+        if role not in own
+    ]
     return list(dict.fromkeys(changing)) or [main_actor(draft)]
 
 
@@ -196,7 +291,15 @@ def _assign(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
             return True
     if pairs:
         source, target = pairs[0] if draft.actor(others[0]) is not None else pairs[-1]
-        draft.relate(RelationDraft(source, target, RelationKind.MANY_TO_ONE, deed.trace.model_copy(update={"rule": "assign-to", "confidence": 0.7}), required=False))
+        draft.relate(
+            RelationDraft(
+                source,
+                target,
+                RelationKind.MANY_TO_ONE,
+                deed.trace.model_copy(update={"rule": "assign-to", "confidence": 0.7}),
+                required=False,
+            )
+        )
         link = draft.link(source, target)
         if link is not None:
             _put(draft, OperationKind.CHANGE, deed.verb, source, deed, noun=target).relations = [link.name]
@@ -207,9 +310,15 @@ def _assign(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
         return True
     for relation in draft.relations:
         if relation.target == entity.words and not relation.required and relation.kind is RelationKind.MANY_TO_ONE:
-            _put(draft, OperationKind.CHANGE, deed.verb, relation.source, deed, noun=entity.words).relations = [relation.name]
+            _put(draft, OperationKind.CHANGE, deed.verb, relation.source, deed, noun=entity.words).relations = [
+                relation.name
+            ]
             return True
-    free = [relation.name for relation in draft.relations_of(entity.words) if not relation.required and relation.kind is RelationKind.MANY_TO_ONE]
+    free = [
+        relation.name
+        for relation in draft.relations_of(entity.words)
+        if not relation.required and relation.kind is RelationKind.MANY_TO_ONE
+    ]
     if free and deed.verb in ("assign", "reassign", "allocate"):
         _put(draft, OperationKind.CHANGE, deed.verb, entity.words, deed).relations = free[:1]
         return True
@@ -235,7 +344,12 @@ def handlers(draft: Draft, entity: str) -> list[str]:
     for operation in draft.operations:
         if operation.entity == entity:
             roles.extend(actor for actor in operation.actors if actor not in roles)
-    own = {actor for operation in draft.operations if operation.entity == entity for actor in operation.own - operation.foreign}
+    own = {
+        actor
+        for operation in draft.operations
+        if operation.entity == entity
+        for actor in operation.own - operation.foreign
+    }
     return sorted(roles, key=lambda role: role in own)
 
 
@@ -270,8 +384,13 @@ def _complete(draft: Draft, entity: EntityDraft) -> None:
     who = draft.actors[keepers[0]].label.lower()
     draft.note(
         entity.name,
-        f"The operations {verbs} exist for {entity.words}." if len(added) > 1 else f"The operation {verbs} exists for {entity.words}.",
-        f"The vision says of nobody that they {' or '.join(added)} {plural(entity.words)}, and nothing can be done with a thing that cannot be made and found.",
+        f"The operations {verbs} exist for {entity.words}."
+        if len(added) > 1
+        else f"The operation {verbs} exists for {entity.words}.",
+        (
+            f"The vision says of nobody that they {' or '.join(added)} {plural(entity.words)}, and nothing "
+            f"can be done with a thing that cannot be made and found."
+        ),
         f'Say who does it, for example "{plural(who).capitalize()} {added[0]} {plural(entity.words)}."',
     )
 
@@ -287,16 +406,36 @@ def _keepers(draft: Draft, entity: EntityDraft) -> list[str]:
     """Return who looks after a thing: those who change all its records, else the main role, else its owners."""
     own = _owners(draft, entity)
     busy = (OperationKind.UPDATE, OperationKind.DELETE, OperationKind.CHANGE, OperationKind.TRANSITION)
-    parents = [relation.target for relation in draft.relations_of(entity.words) if relation.on_delete == "cascade" and relation.kind is not RelationKind.MANY_TO_MANY]
-    makers = [role for operation in draft.operations if operation.entity in parents and operation.kind is OperationKind.CREATE for role in operation.actors]
+    parents = [
+        relation.target
+        for relation in draft.relations_of(entity.words)
+        if relation.on_delete == "cascade" and relation.kind is not RelationKind.MANY_TO_MANY
+    ]
+    makers = [
+        role
+        for operation in draft.operations
+        if operation.entity in parents and operation.kind is OperationKind.CREATE
+        for role in operation.actors
+    ]
     if makers:
         return list(dict.fromkeys(makers))
-    editing = [role for operation in draft.operations if operation.entity == entity.words and operation.kind in busy for role in operation.actors if role not in own]
+    editing = [
+        role
+        for operation in draft.operations
+        if operation.entity == entity.words and operation.kind in busy
+        for role in operation.actors
+        if role not in own
+    ]
     return list(dict.fromkeys(editing))[:1] or [main_actor(draft)]
 
 
 def _owners(draft: Draft, entity: EntityDraft) -> set[str]:
-    return {actor for operation in draft.operations if operation.entity == entity.words for actor in operation.own - operation.foreign}
+    return {
+        actor
+        for operation in draft.operations
+        if operation.entity == entity.words
+        for actor in operation.own - operation.foreign
+    }
 
 
 def open_reading(draft: Draft) -> None:
@@ -305,7 +444,13 @@ def open_reading(draft: Draft) -> None:
         own = _owners(draft, entity)
         readers = handlers(draft, entity.words)
         for relation in draft.relations:
-            makers = [role for operation in draft.operations if operation.entity == relation.source and operation.kind in (OperationKind.CREATE, OperationKind.CHANGE) for role in operation.actors]
+            makers = [
+                role
+                for operation in draft.operations
+                if operation.entity == relation.source
+                and operation.kind in (OperationKind.CREATE, OperationKind.CHANGE)
+                for role in operation.actors
+            ]
             if relation.target == entity.words and relation.kind is not RelationKind.MANY_TO_MANY and relation.required:
                 readers += [role for role in makers if draft.actors[role].entity != entity.words]
         for operation in draft.operations:

@@ -32,11 +32,22 @@ def find_actors(draft: Draft, blocks: tuple[Block, ...], statements: list[Statem
                 _add(draft, role, story.trace.start, story.trace.end, "story-role", 1.0, label(role))
     named = len(draft.actors)
     for statement in statements:
-        if statement.section in (Section.PROBLEM, Section.GOALS) or is_as_is(statement.text) or is_excluded(statement.text):
+        if (
+            statement.section in (Section.PROBLEM, Section.GOALS)
+            or is_as_is(statement.text)
+            or is_excluded(statement.text)
+        ):
             continue
         for speaker in statement.speakers:
             if is_person(speaker) and statement.story is None:
-                _add(draft, speaker, *statement.sentence.span(0, len(statement.sentence.text)), "heading-role", 0.9, label(speaker))
+                _add(
+                    draft,
+                    speaker,
+                    *statement.sentence.span(0, len(statement.sentence.text)),
+                    "heading-role",
+                    0.9,
+                    label(speaker),
+                )
         if named < _ENOUGH or statement.section in (Section.FEATURES, Section.RULES, Section.STATES):
             _from_prose(draft, statement)
     if not draft.actors:
@@ -61,8 +72,14 @@ def _from_section(draft: Draft, block: Block) -> None:
         if block.path and len(block.text.split()) <= 3 and is_person(_role(block.text)):  # noqa: PLR2004
             _add(draft, _role(block.text), *block.span(0, len(block.text)), "actor-section", 1.0, block.text)
         return
-    listing = re.fullmatch(r"[A-Z][\w' ]*(?:\s*[,/]\s*(?:and )?[\w' ]+)+(?:\s+and [\w' ]+)?\.?", block.text) if block.kind is BlockKind.PARAGRAPH else None
-    if listing is not None and all(len(part.split()) <= 3 for part in re.split(r"[,/]|\band\b", block.text.rstrip("."))):  # noqa: PLR2004
+    listing = (
+        re.fullmatch(r"[A-Z][\w' ]*(?:\s*[,/]\s*(?:and )?[\w' ]+)+(?:\s+and [\w' ]+)?\.?", block.text)
+        if block.kind is BlockKind.PARAGRAPH
+        else None
+    )
+    if listing is not None and all(
+        len(part.split()) <= 3 for part in re.split(r"[,/]|\band\b", block.text.rstrip("."))
+    ):
         for part in re.finditer(r"[\w' ]+?(?=\s*(?:,|/|\band\b|\.?$))", block.text):
             name = re.sub(r"^\s*and\s+", "", part.group()).strip()
             if name and name != "and":
@@ -71,7 +88,13 @@ def _from_section(draft: Draft, block: Block) -> None:
         return
     if block.kind is not BlockKind.ITEM or block.level > 0:
         return
-    match = re.match(r"(?P<names>[A-Z\u00c0-\u00de]?[\w\u00c0-\u024f' /,&-]{1,60}?)\s*(?:\((?P<note>[^)]*)\))?\s*(?::|\s[-–—]{1,2}\s|\.?$)\s*(?P<rest>.*)$", block.text)
+    match = re.match(
+        (
+            r"(?P<names>[A-Z\u00c0-\u00de]?[\w\u00c0-\u024f' /,&-]{1,60}?)\s*(?:\((?P<note>[^)]*)\))?\s*(?::|"
+            r"\s[-–—]{1,2}\s|\.?$)\s*(?P<rest>.*)$"
+        ),
+        block.text,
+    )
     if match is not None and len(match.group("names").split()) <= 5:  # noqa: PLR2004 - names, not a sentence
         for part in re.finditer(r"[^,/&]+?(?=\s*(?:,|/|&|\band\b|$))", match.group("names")):
             name = re.sub(r"^\s*and\s+", "", part.group()).strip()
@@ -81,9 +104,24 @@ def _from_section(draft: Draft, block: Block) -> None:
             note = match.group("note") or match.group("rest") or ""
             _add(draft, _role(name), *block.span(begin, begin + len(name)), "actor-section", 1.0, name, note)
         return
-    match = re.match(r"(?:an?|the|our)?\s*(?P<name>[\w\u00c0-\u024f' -]+?)\s+(?:who|that|can|may|must|should|is|are|has|have|will|wants?|needs?|uses?|[a-z]+s)\b(?P<rest>.*)$", block.text, re.IGNORECASE)
+    match = re.match(
+        (
+            r"(?:an?|the|our)?\s*(?P<name>[\w\u00c0-\u024f' -]+?)\s+(?:who|that|can|may|must|should|is|are|"
+            r"has|have|will|wants?|needs?|uses?|[a-z]+s)\b(?P<rest>.*)$"
+        ),
+        block.text,
+        re.IGNORECASE,
+    )
     if match is not None and len(match.group("name").split()) <= 3 and may_be_person(_role(match.group("name"))):  # noqa: PLR2004
-        _add(draft, _role(match.group("name")), *block.span(*match.span("name")), "actor-section", 0.9, match.group("name"), block.text)
+        _add(
+            draft,
+            _role(match.group("name")),
+            *block.span(*match.span("name")),
+            "actor-section",
+            0.9,
+            match.group("name"),
+            block.text,
+        )
 
 
 def _role(name: str) -> str:
@@ -91,7 +129,9 @@ def _role(name: str) -> str:
     return roles[0] if roles else ""
 
 
-def _add(draft: Draft, words: str, start: int, end: int, rule: str, confidence: float, name: str, description: str = "") -> None:
+def _add(
+    draft: Draft, words: str, start: int, end: int, rule: str, confidence: float, name: str, description: str = ""
+) -> None:
     if not words or words in _NO_ROLES or _SYSTEM.match(words):
         return
     known = draft.actor(words)
@@ -114,7 +154,10 @@ def _described(text: str) -> str:
 
 def _from_prose(draft: Draft, statement: Statement) -> None:
     for clause in statement.clauses:
-        if clause.verb in ("be", "have", "know", "forget") or verb_base(clause.verb.split(" ")[0], KNOWN_VERBS) not in KNOWN_VERBS:
+        if (
+            clause.verb in ("be", "have", "know", "forget")
+            or verb_base(clause.verb.split(" ")[0], KNOWN_VERBS) not in KNOWN_VERBS
+        ):
             continue
         if not clause.objects and not clause.prepositions:
             continue
@@ -124,7 +167,11 @@ def _from_prose(draft: Draft, statement: Statement) -> None:
             likely = may_be_person(words) and (not clause.passive or words.endswith("er")) and not draft.find(words)
             if any(singular(word) != word and is_person(singular(word)) for word in words.split(" ")[:-1]):
                 continue
-            if subject.pronoun or not (sure or likely) or draft.find(words) is not None and words.split(" ")[-1] not in PERSON_NOUNS:
+            if (
+                subject.pronoun
+                or not (sure or likely)
+                or (draft.find(words) is not None and words.split(" ")[-1] not in PERSON_NOUNS)
+            ):
                 continue
             trace = statement.trace(draft, subject.start, subject.end, "subject-of-action", 0.8 if sure else 0.6)
             _add(draft, words, trace.start, trace.end, trace.rule, trace.confidence, words)

@@ -14,15 +14,31 @@ from factory.skills.native.vision_document.draft import Draft, StoryDraft
 from factory.skills.native.vision_document.sections import Section, section_of
 from factory.skills.native.vision_document.source import Block, BlockKind, Sentence, sentences
 
-_AS_IS = re.compile(r"^(?:today|currently|at the moment|right now|at present|so far|until now|until today|now(?:adays)?|these days|in the past|last (?:year|month|week|summer|winter))\b", re.IGNORECASE)
-_EXCLUDED = re.compile(
-    r"\b(?:out of scope|not (?:be )?(?:needed|required|part of|in scope|included|supported|planned)|do(?:es)? not need|don't need|no need (?:for|to)|"
-    r"without any|will not (?:have|do|support|offer|include)|won't|not in the first (?:version|release)|(?:comes?|later) in a later (?:version|release)|"
-    r"later (?:version|release)|we do not (?:want|sell|send|handle|offer|plan|need|do|support|take|process)|we don't (?:want|sell|send|handle|offer|plan|do)|"
-    r"is not (?:planned|included|our job|part)|are not (?:planned|included|part)|no .{3,60} in the first (?:version|release)|not yet|may come later|for now we (?:skip|leave))\b",
+_AS_IS = re.compile(
+    (
+        r"^(?:today|currently|at the moment|right now|at present|so far|until now|until today|now(?:adays)?|"
+        r"these days|in the past|last (?:year|month|week|summer|winter))\b"
+    ),
     re.IGNORECASE,
 )
-_SPEAKER_HEADING = re.compile(r"^(?:as (?:an?|the) |for (?:an?|the)? ?|an? |the )?(?P<role>[A-Za-z' -]+?)(?:\s+(?:can|may|must|should|want(?:s)? to|need(?:s)? to|stories|features|side|view|is able to|are able to).*)?:?$", re.IGNORECASE)
+_EXCLUDED = re.compile(
+    r"\b(?:out of scope|not (?:be )?(?:needed|required|part of|in scope|included|supported|planned)|"
+    r"do(?:es)? not need|don't need|no need (?:for|to)|"
+    r"without any|will not (?:have|do|support|offer|include)|won't|not in the first (?:version|release)|"
+    r"(?:comes?|later) in a later (?:version|release)|"
+    r"later (?:version|release)|we do not (?:want|sell|send|handle|offer|plan|need|do|support|take|"
+    r"process)|we don't (?:want|sell|send|handle|offer|plan|do)|"
+    r"is not (?:planned|included|our job|part)|are not (?:planned|included|part)|no .{3,60} in the first "
+    r"(?:version|release)|not yet|may come later|for now we (?:skip|leave))\b",
+    re.IGNORECASE,
+)
+_SPEAKER_HEADING = re.compile(
+    (
+        r"^(?:as (?:an?|the) |for (?:an?|the)? ?|an? |the )?(?P<role>[A-Za-z' -]+?)(?:\s+(?:can|may|must|"
+        r"should|want(?:s)? to|need(?:s)? to|stories|features|side|view|is able to|are able to).*)?:?$"
+    ),
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,10 @@ class Statement:
 
 def role_words(text: str) -> tuple[str, ...]:
     """Return the roles a story's "as a ..." names, in the singular, without adjectives of circumstance."""
-    plain = re.split(r"\s+(?:who|that|which|with|without|in the|on the|at the|of the|looking|using|trying|wanting)\b|\(", text.lower())[0]
+    plain = re.split(
+        r"\s+(?:who|that|which|with|without|in the|on the|at the|of the|looking|using|trying|wanting)\b|\(",
+        text.lower(),
+    )[0]
     found: list[str] = []
     for part in re.split(r"\s*(?:/|\bor\b|\band\b|,)\s*(?:an?\s+|the\s+)?", plain):
         words = [word for word in re.findall(r"[\w\u00c0-\u024f'-]+", part) if word not in {"a", "an", "the"}]
@@ -115,7 +134,10 @@ def _statements(draft: Draft, block: Block, section: Section, speakers: tuple[st
         yield _statement(sentence, section, speakers if text else (), block)
 
 
-_STORY_START = re.compile(r"(?:^|(?<=[.!?;:] )|(?<=[.!?;:]))(?:[\w.-]{1,8}[:.)] ?)?(?:In order (?:to|for)\b[^.]{3,120}?, ?)?[Aa]s (?:an?|the|any|every) [^.,;:]{2,70}?[,:]? (?:I|we|they)\b")
+_STORY_START = re.compile(
+    r"(?:^|(?<=[.!?;:] )|(?<=[.!?;:]))(?:[\w.#-]{1,10}[:.)# ] ?)?(?:In order (?:to|for)\b[^.]{3,120}?, "
+    r"?)?[Aa]s (?:an?|the|any|every) [^.,;:]{2,70}?[,:]? (?:I|we|they)\b"
+)
 
 
 def _stories_of(block: Block) -> list[Block]:
@@ -124,7 +146,11 @@ def _stories_of(block: Block) -> list[Block]:
     if not starts:
         return [block] if split_story(block.text) is not None and len(block.text) < _LONGEST_STORY else []
     ends = [*starts[1:], len(block.text)]
-    return [block.part(start, end) for start, end in zip(starts, ends, strict=True) if split_story(block.text[start:end]) is not None]
+    return [
+        block.part(start, end)
+        for start, end in zip(starts, ends, strict=True)
+        if split_story(block.text[start:end]) is not None
+    ]
 
 
 _LONGEST_STORY = 400
@@ -135,7 +161,7 @@ def _story(draft: Draft, block: Block, section: Section, parts: StoryParts) -> S
     roles = role_words(text[slice(*parts.role)]) or ("user",)
     number = sum(not story.derived for story in draft.stories) + 1
     identifier = f"US-{number}"
-    begin = text.lower().find("as ") if text.lower().find("as ") >= 0 else 0
+    begin = max(text.lower().find("as "), 0)
     begin = min(begin, parts.benefit[0] if parts.benefit else begin, parts.role[0])
     draft.stories.append(
         StoryDraft(
@@ -167,12 +193,18 @@ def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], 
             plain = verb_base(first, KNOWN_VERBS)
             if first in KNOWN_VERBS or plain in KNOWN_VERBS or first in ("can", "may", "must", "also"):
                 many = first in KNOWN_VERBS and first == plain
-                prefix = ("They can " if many else "The " + name + " ") if first not in ("can", "may", "must", "also") else f"The {name} "
+                prefix = (
+                    ("They can " if many else "The " + name + " ")
+                    if first not in ("can", "may", "must", "also")
+                    else f"The {name} "
+                )
                 return _parsed(sentence, section, prefix + body, labelled.start("body") - len(prefix), (name,))
             return _parsed(sentence, section, body, labelled.start("body"), (name,))
         return _parsed(sentence, section, body, labelled.start("body"), speakers)
     first = re.split(r"[\s,]", text, maxsplit=1)[0].lower().strip(":")
-    if first in KNOWN_VERBS and block.kind is BlockKind.ITEM and not is_plural(first) or (speakers and first in KNOWN_VERBS):
+    if (first in KNOWN_VERBS and block.kind is BlockKind.ITEM and not is_plural(first)) or (
+        speakers and first in KNOWN_VERBS
+    ):
         prefix = "They can "
         return _parsed(sentence, section, prefix + text[:1].lower() + text[1:], -len(prefix), speakers)
     return _parsed(sentence, section, text, 0, speakers)
@@ -190,7 +222,13 @@ def _without_brackets(text: str) -> str:
 
 def _lead_in(text: str) -> tuple[str, ...]:
     """Return the roles of a lead-in such as "Receptionists can:" that speaks for the list below."""
-    match = re.match(r"^(?P<who>[A-Za-z' ,-]+?)\s+(?:can|may|must|should|need to|needs to|want to|wants to|is able to|are able to|will)(?:\s+\w+){0,2}:$", text)
+    match = re.match(
+        (
+            r"^(?P<who>[A-Za-z' ,-]+?)\s+(?:can|may|must|should|need to|needs to|want to|wants to|is able to|"
+            r"are able to|will)(?:\s+\w+){0,2}:$"
+        ),
+        text,
+    )
     if match is None:
         return ()
     roles = role_words(match.group("who"))

@@ -13,8 +13,14 @@ def render_vision(document: VisionDocument) -> str:
     if document.problem:
         parts.append(f"## Problem\n\n{document.problem}\n")
     parts.extend(_list("Goals", document.goals))
-    parts.append("## Who uses it\n\n" + "\n".join(_actor_line(model, name) for name in (actor.name for actor in model.actors)) + "\n")
-    parts.append("## What it keeps\n\n" + "\n".join(_entity_line(model, entity.name) for entity in model.entities) + "\n")
+    parts.append(
+        "## Who uses it\n\n"
+        + "\n".join(_actor_line(model, name) for name in (actor.name for actor in model.actors))
+        + "\n"
+    )
+    parts.append(
+        "## What it keeps\n\n" + "\n".join(_entity_line(model, entity.name) for entity in model.entities) + "\n"
+    )
     parts.append("## What people do\n\n" + _stories(model))
     stated = [policy.statement for policy in model.policies]
     parts.extend(_list("Rules", list(dict.fromkeys(stated))))
@@ -43,7 +49,9 @@ def _said(operation: Operation) -> str:
 
 def _entity_line(model: DomainModel, name: str) -> str:
     entity = model.entity(name)
-    fields = ", ".join(f"{item.name.replace('_', ' ')}{'' if item.required else ' (optional)'}" for item in entity.fields)
+    fields = ", ".join(
+        f"{item.name.replace('_', ' ')}{'' if item.required else ' (optional)'}" for item in entity.fields
+    )
     links = ", ".join(f"{relation.name.replace('_', ' ')}" for relation in model.relations_of(name))
     text = f"- **{entity.label}**: {fields or 'no fields of its own'}"
     if links:
@@ -52,7 +60,10 @@ def _entity_line(model: DomainModel, name: str) -> str:
     if lifecycle is not None:
         field = next(item for item in entity.fields if item.name == lifecycle.field)
         states = model.enum(field.enum or "").values
-        text += f"; {' → '.join(state.replace('_', ' ') for state in states[:1])} at first, then {', '.join(state.replace('_', ' ') for state in states[1:])}"
+        text += (
+            f"; {' → '.join(state.replace('_', ' ') for state in states[:1])} at first, then "
+            f"{', '.join(state.replace('_', ' ') for state in states[1:])}"
+        )
     return f"{text}."
 
 
@@ -63,7 +74,9 @@ def _stories(model: DomainModel) -> str:
         benefit = f", so that {story.benefit}" if story.benefit else ""
         mark = " *(read from the text)*" if story.derived else ""
         lines.append(f"- {story.id}. As a {labels[story.actor].lower()} I want to {story.goal}{benefit}.{mark}")
-    reading = [operation for operation in model.operations if operation.kind in (OperationKind.LIST, OperationKind.READ)]
+    reading = [
+        operation for operation in model.operations if operation.kind in (OperationKind.LIST, OperationKind.READ)
+    ]
     if not lines:
         lines = [f"- {_said(operation).capitalize()}." for operation in reading]
     return "\n".join(lines) + "\n"
@@ -72,7 +85,15 @@ def _stories(model: DomainModel) -> str:
 def _assumptions(model: DomainModel) -> str:
     if not model.assumptions:
         return "## Assumptions\n\nNone: the vision says everything the factory needed.\n"
-    lines = ["## Assumptions", "", "The vision does not say these things. To decide otherwise, edit the vision as the last column says and build again.", ""]
+    lines = [
+        "## Assumptions",
+        "",
+        (
+            "The vision does not say these things. To decide otherwise, edit the vision as the last column "
+            "says and build again."
+        ),
+        "",
+    ]
     lines += ["| Id | About | Assumed | Why | To change it |", "|---|---|---|---|---|"]
     lines += [
         f"| {item.id} | {_cell(item.subject)} | {_cell(item.statement)} | {_cell(item.reason)} | {_cell(item.change)} |"

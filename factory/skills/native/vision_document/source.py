@@ -20,7 +20,15 @@ _ITEM = re.compile(r"(?P<indent>[ \t]*)(?P<mark>[-*+•–]|\d{1,3}[.)])[ \t]+(?
 _FENCE = re.compile(r"[ \t]*(```|~~~)")
 _RULE = re.compile(r"[ \t]*([-*_=][ \t]*){3,}$")
 _MARKUP = re.compile(r"\*\*|__|`|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)|\[(?=[^\]]*\]\()|\]\([^)]*\)")
-_QUOTES = {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " ", "\u2011": "-", "\u202f": " "}
+_QUOTES: dict[str, str | int | None] = {
+    "\u2019": "'",
+    "\u2018": "'",
+    "\u201c": '"',
+    "\u201d": '"',
+    "\u00a0": " ",
+    "\u2011": "-",
+    "\u202f": " ",
+}
 
 
 class BlockKind(StrEnum):
@@ -59,7 +67,13 @@ class Block:
         """Return a piece of the block as a block of its own."""
         while end > start and self.text[end - 1] == " ":
             end -= 1
-        return replace(self, text=self.text[start:end], offsets=(*self.offsets[start:end], self.offsets[end - 1] + 1), cells=(), marks=())
+        return replace(
+            self,
+            text=self.text[start:end],
+            offsets=(*self.offsets[start:end], self.offsets[end - 1] + 1),
+            cells=(),
+            marks=(),
+        )
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the span in the vision of a span of `text`."""
@@ -83,7 +97,9 @@ _NAMED = re.compile(r"[A-Z\u00c0-\u00de][\w\u00c0-\u024f -]{0,40}(?:\([^()]*\))?
 
 def _at_names(block: Block) -> Iterator[Block]:
     """Split a paragraph that defines several things, each after its name in bold."""
-    starts = [mark for mark in block.marks if _NAMED.match(block.text[mark:])] if block.kind is BlockKind.PARAGRAPH else []
+    starts = (
+        [mark for mark in block.marks if _NAMED.match(block.text[mark:])] if block.kind is BlockKind.PARAGRAPH else []
+    )
     if not starts or (len(starts) == 1 and starts[0] == 0):
         yield block
         return
@@ -101,9 +117,20 @@ def _with_titles(blocks: Iterator[Block]) -> Iterator[Block]:
         following = made[index + 1] if index + 1 < len(made) else None
         short = block.text.endswith(":") and len(block.text.split()) <= _TITLE_WORDS
         bold = block.bold and len(block.text.split()) <= _TITLE_WORDS and not block.text.endswith((".", "!", "?"))
-        if block.kind is BlockKind.PARAGRAPH and (short or bold) and following is not None and following.kind in (BlockKind.ITEM, BlockKind.ROW):
+        if (
+            block.kind is BlockKind.PARAGRAPH
+            and (short or bold)
+            and following is not None
+            and following.kind in (BlockKind.ITEM, BlockKind.ROW)
+        ):
             title = block.text.rstrip(": ")
-            yield replace(block, kind=BlockKind.HEADING, text=title, offsets=block.offsets[: len(title) + 1], level=len(block.path) + 1)
+            yield replace(
+                block,
+                kind=BlockKind.HEADING,
+                text=title,
+                offsets=block.offsets[: len(title) + 1],
+                level=len(block.path) + 1,
+            )
             continue
         if block.kind in (BlockKind.HEADING, BlockKind.PARAGRAPH):
             title = None
@@ -141,7 +168,9 @@ def _blank(match: re.Match[str]) -> str:
 
 def _mask(text: str) -> str:
     """Blank out what is not prose, keeping every offset."""
-    masked = text.replace("\ufeff", " ").replace("\r\n", " \n").replace("\r", "\n").replace("\f", " ").replace("\t", " ")
+    masked = (
+        text.replace("\ufeff", " ").replace("\r\n", " \n").replace("\r", "\n").replace("\f", " ").replace("\t", " ")
+    )
     masked = re.sub(r"<!--.*?(-->|\Z)", _blank, masked, flags=re.DOTALL)
     lines = masked.split("\n")
     fence = ""
@@ -234,7 +263,13 @@ def _blocks(masked: str, body_start: int) -> Iterator[Block]:
         start, position = position, position + len(line) + 1
         stripped = line.strip()
         if not stripped or _RULE.fullmatch(line):
-            if current is not None and _RULE.fullmatch(line) and current.kind is BlockKind.PARAGRAPH and len(current.pieces) == 1 and "=" in line:
+            if (
+                current is not None
+                and _RULE.fullmatch(line)
+                and current.kind is BlockKind.PARAGRAPH
+                and len(current.pieces) == 1
+                and "=" in line
+            ):
                 current.kind, current.level = BlockKind.HEADING, 1
             finished = _finish(current, masked, path)
             current = None
@@ -272,7 +307,9 @@ def _blocks(masked: str, body_start: int) -> Iterator[Block]:
             current = None
             if not re.fullmatch(r"[|:\- ]+", stripped):
                 yield _row(masked, start, line, path)
-        elif current is not None and not (current.kind is BlockKind.PARAGRAPH and _is_title(masked, current)):
+        elif current is not None and not (
+            current.kind is BlockKind.PARAGRAPH and (_is_title(masked, current) or _STORY_LINE.match(line))
+        ):
             current.pieces.append((start + quote, start + len(line)))
         else:
             finished = _finish(current, masked, path)
@@ -292,6 +329,7 @@ def _is_title(masked: str, current: _Open) -> bool:
 
 
 _TITLE_WORDS = 6
+_STORY_LINE = re.compile(r"\W*(?:[\w.-]{1,10}\W{1,3})?As (?:an?|the|any) \w", re.IGNORECASE)
 
 
 def _finish(current: _Open | None, masked: str, path: list[tuple[int, str]]) -> Block | None:
@@ -300,7 +338,11 @@ def _finish(current: _Open | None, masked: str, path: list[tuple[int, str]]) -> 
     text, offsets = _clean(masked, current.pieces)
     if not text:
         return None
-    raw = [begin + match.end() for begin, end in current.pieces for match in re.finditer(r"(?<!\w)(?:\*\*|__)(?=\S)", masked[begin:end])]
+    raw = [
+        begin + match.end()
+        for begin, end in current.pieces
+        for match in re.finditer(r"(?<!\w)(?:\*\*|__)(?=\S)", masked[begin:end])
+    ]
     marks = tuple(offsets.index(offset) for offset in raw if offset in offsets)
     if current.kind is BlockKind.HEADING:
         while path and path[-1][0] >= current.level:

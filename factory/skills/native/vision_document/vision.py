@@ -39,8 +39,10 @@ def parse_vision(text: str, name_hint: str | None = None) -> VisionDocument:
     if not draft.entities:
         raise BadInputError(
             "the vision names no thing that the product keeps, so there is nothing to build.",
-            remedy="Say what people do with which things ('Receptionists book appointments for patients'), or add a section "
-            "'## Entities' with lines such as '- Appointment: start time, end time, status (booked | cancelled | done)'.",
+            remedy="Say what people do with which things ('Receptionists book appointments for patients'), or "
+            "add a section "
+            "'## Entities' with lines such as '- Appointment: start time, end time, status (booked | "
+            "cancelled | done)'.",
             field="vision",
         )
     connect_actors(draft)
