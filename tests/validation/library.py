@@ -488,7 +488,7 @@ def project() -> dict[str, Content]:
             "docs/release-plan.md": "# Release plan\n\n1. Lending\nbooks\n",
             "CHANGELOG.md": "# Changes\n",
         },
-        "test-report": {"test-report.json": report.model_dump_json()},
+        "test-report": {"test-report.json": report.model_dump_json() + "\n"},
     }
     return {kind: Content(files=files) for kind, files in trees.items()}
 
