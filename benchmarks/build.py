@@ -38,9 +38,11 @@ class Memory:
         self.peak = 0
 
     def start(self) -> None:
+        """Begin to watch."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Stop watching; `peak` is then final."""
         self._stop.set()
         self._thread.join()
 
@@ -58,6 +60,7 @@ class Memory:
 
 
 def factory(*arguments: str, environment: dict[str, str]) -> dict[str, Any]:
+    """Run a `factory` command that must succeed, and return what it prints."""
     command = [sys.executable, "-m", "factory", *arguments, "--json"]
     done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, check=False, text=True)
     if done.returncode:
@@ -68,6 +71,7 @@ def factory(*arguments: str, environment: dict[str, str]) -> dict[str, Any]:
 
 @contextmanager
 def running(environment: dict[str, str]) -> Iterator[None]:
+    """Keep a factory running."""
     factory("up", environment=environment)
     try:
         yield
@@ -82,12 +86,14 @@ def test_seconds(project_id: str, environment: dict[str, str]) -> float:
 
 
 def timed(*arguments: str, environment: dict[str, str]) -> tuple[float, dict[str, Any]]:
+    """Return how long a command took, and what it printed."""
     started = time.perf_counter()
     answer = factory(*arguments, environment=environment)
     return time.perf_counter() - started, answer
 
 
 def measure(vision: Path, folder: Path) -> dict[str, float]:
+    """Return the figures, in seconds and MiB."""
     environment = {**os.environ, "FACTORY_DATA_DIR": str(folder / "data")}
     memory = Memory(folder / "data")
     memory.start()
@@ -110,6 +116,7 @@ def measure(vision: Path, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("vision", nargs="?", type=Path, default=ROOT / "examples/visions/clinic.md")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
