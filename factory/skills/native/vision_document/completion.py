@@ -3,8 +3,9 @@
 from factory.domain.product import FieldType, OperationKind
 from factory.skills.native.language.lexicon import is_person
 from factory.skills.native.language.words import collection
+from factory.skills.native.vision_document.assignments import main_actor, movers
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, OperationDraft, StoryDraft
-from factory.skills.native.vision_document.operations import handlers, main_actor, movers, open_reading
+from factory.skills.native.vision_document.upkeep import handlers, open_reading
 
 _TITLED = frozenset(
     """book article post task ticket job story event course lesson movie film song report document page project issue

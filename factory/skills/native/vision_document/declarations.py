@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from factory.domain.product import FieldType, RelationKind, Trace
-from factory.skills.native.language.lexicon import JOIN_NOUNS, KNOWN_VERBS, VAGUE_NOUNS, is_group, is_person
-from factory.skills.native.language.words import is_plural, plural, singular, verb_base
-from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft, normal
+from factory.domain.product import Trace
+from factory.skills.native.language.lexicon import KNOWN_VERBS, VAGUE_NOUNS, is_group, is_person
+from factory.skills.native.language.words import is_plural, singular, verb_base
+from factory.skills.native.vision_document.draft import Draft, EntityDraft, normal
 from factory.skills.native.vision_document.field_notes import read_field
 from factory.skills.native.vision_document.field_types import explicit_type, guess_type
+from factory.skills.native.vision_document.line_parts import LIMIT, RELATION, split_parts, with_notes
+from factory.skills.native.vision_document.relation_lines import Pending, settle
 from factory.skills.native.vision_document.sections import Section, section_of
 from factory.skills.native.vision_document.source import Block, BlockKind
 
@@ -18,33 +19,6 @@ _HEAD = re.compile(
     rf"^(?P<name>{_NAME})\s*(?:\((?P<note>[^()]*)\))?\s*(?:(?P<sep>:|=|\s[-–—]{{1,2}}\s)|(?P<verb>\b(?:has|"
     rf"have|with|consists of|contains)\b:?))\s*(?P<body>.*)$"
 )
-_RELATION = re.compile(
-    r"^(?:and |may |can |must |optionally |each |it |also |which |always |usually )*"
-    r"(?P<verb>belongs? to|is part of|part of|owned by|is owned by|made by|is made by|written by|created "
-    r"by|placed by|booked by|"
-    r"submitted by|reported by|requested by|taught by|led by|run by|managed by|supervised by|is assigned "
-    r"to|assigned to|"
-    r"is linked to|linked to|linked with|references?|refers to|related to|is for|for an?\b|"
-    r"has and belongs to many|many[- ]to[- ]many (?:with|to)|many[- ]to[- ]one (?:with|to)|one[- ]to[- "
-    r"]many (?:with|to)|one[- ]to[- ]one (?:with|to)|"
-    r"has (?:zero or more|one or more|at least one|several|multiple|many|a list of)|has exactly one|has "
-    r"at most one|has one|has (?:an? )?optional|has|"
-    r"consists? of|is made up of|made up of|contains?|includes?|comprises?|holds?|groups?|concerns?|is about|"
-    r"(?:is )?(?:located|stored|kept|parked|held|sits) (?:in|at)|is in|is at)\s+(?P<target>.+)$",
-    re.IGNORECASE,
-)
-_MANY = ("many", "several", "multiple", "zero or more", "one or more", "at least one", "a list of")
-
-
-@dataclass(slots=True)
-class Pending:
-    """A relation phrase to be resolved once every entity is known."""
-
-    source: str
-    text: str
-    start: int
-    block: Block
-    field: FieldDraft | None = None
 
 
 def declare(draft: Draft, blocks: tuple[Block, ...]) -> set[int]:
@@ -57,7 +31,7 @@ def declare(draft: Draft, blocks: tuple[Block, ...]) -> set[int]:
             used.add(piece_index)
             _read_body(draft, entity, block, start, text, pending)
     for item in pending:
-        _settle(draft, item)
+        settle(draft, item)
     return used
 
 
@@ -132,7 +106,7 @@ def _from_heading(
             if text:
                 pieces.append((below, below.cells[0][0], text, position))
         elif not pieces:
-            relation = _RELATION.match(below.text)
+            relation = RELATION.match(below.text)
             if relation is not None or ("," in below.text and _plain_list(below.text)):
                 pieces.append((below, 0, below.text, position))
     if not pieces:
@@ -238,11 +212,11 @@ def _looks_declared(name: str, body: str, children: list[tuple[int, Block]]) -> 
     text = body if body.strip() else ", ".join(child.text for _, child in children)
     if not text.strip():
         return False
-    parts = [part for _, part in _split(text)]
-    relations = sum(_RELATION.match(part) is not None for part in parts)
+    parts = [part for _, part in split_parts(text)]
+    relations = sum(RELATION.match(part) is not None for part in parts)
     noted = sum(bool(re.search(r"\(|\?$|\|", part)) for part in parts)
     if any(
-        len(part.split()) > 6 and "(" not in part and not re.search(r"[|→]|->", part) and not _RELATION.match(part)
+        len(part.split()) > 6 and "(" not in part and not re.search(r"[|→]|->", part) and not RELATION.match(part)
         for part in parts
     ):
         return False
@@ -264,8 +238,8 @@ _CERTAIN = 0.8
 
 def _plain_list(text: str) -> bool:
     """Tell whether a text is a list of names and relation phrases, not prose."""
-    for _, part in _split(text):
-        if _RELATION.match(part) or re.search(r"[|→]|->", part):
+    for _, part in split_parts(text):
+        if RELATION.match(part) or re.search(r"[|→]|->", part):
             continue
         bare = re.sub(r"\([^()]*\)", "", part).strip().lower()
         words = bare.split()
@@ -285,46 +259,6 @@ def _plain_list(text: str) -> bool:
     return True
 
 
-def _split(text: str) -> Iterator[tuple[int, str]]:
-    """Split at commas, semicolons, full stops and " and " outside brackets, with the offset of each part."""
-    depth = begin = 0
-    position = 0
-    while position < len(text):
-        char = text[position]
-        if char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth = max(0, depth - 1)
-        elif depth == 0:
-            stop = re.match(r"[,;]\s*(?:and\s+)?|\.\s+(?=[A-Z])|\s+and\s+|\s+as well as\s+|\s+plus\s+", text[position:])
-            if stop is not None and not (stop.group().strip() == "and" and _holds_and(text, begin, position)):
-                yield from _trimmed(text, begin, position)
-                position += len(stop.group())
-                begin = position
-                continue
-        position += 1
-    yield from _trimmed(text, begin, len(text))
-
-
-def _holds_and(text: str, begin: int, position: int) -> bool:
-    """Tell whether an "and" belongs to one part: "between 1 and 5", "terms and conditions"."""
-    before = text[begin:position].lower()
-    after = text[position:].lower()
-    return bool(
-        re.search(r"\b(?:between\s+-?[\d.]+|terms|date|belongs|has)$", before)
-        or re.match(r"\s+and (?:conditions|time\b|belongs? to many)", after)
-    )
-
-
-def _trimmed(text: str, begin: int, end: int) -> Iterator[tuple[int, str]]:
-    part = text[begin:end]
-    stripped = part.strip(" .")
-    if part.rstrip().endswith("..."):
-        stripped = stripped.rstrip(".")
-    if stripped:
-        yield begin + part.index(stripped), stripped
-
-
 def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text: str, pending: list[Pending]) -> None:
     def trace(begin: int, end: int, rule: str, confidence: float) -> Trace:
         limit = len(block.text)
@@ -337,7 +271,7 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
         start, text = start + grouped.end(), text[grouped.end() :]
     of_person = is_person(entity.words) and not is_group(entity.words)
     single = (
-        block.kind in (BlockKind.ITEM, BlockKind.ROW) and start == 0 and grouped is None and not _RELATION.match(text)
+        block.kind in (BlockKind.ITEM, BlockKind.ROW) and start == 0 and grouped is None and not RELATION.match(text)
     )
     if single or (block.kind is BlockKind.ROW and "(" in text and start == block.cells[0][0]):
         named = re.match(r"[\w\u00c0-\u024f' /-]{1,40}\??\s*(?::|\s[-–—]\s|\()", text)
@@ -347,8 +281,8 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
                 pending.append(Pending(entity.words, made.words, start, block, made))
                 return
     previous: Pending | None = None
-    for offset, part in _with_notes(text):
-        relation = _RELATION.match(part)
+    for offset, part in with_notes(text):
+        relation = RELATION.match(part)
         if relation is not None and not _field_with_verb(part):
             previous = Pending(entity.words, part, start + offset, block)
             pending.append(previous)
@@ -359,12 +293,12 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
             and ";" not in text[max(0, offset - 3) : offset]
         )
         if after_relation and previous is not None:
-            relation = _RELATION.match(previous.text)
+            relation = RELATION.match(previous.text)
             verb = relation.group("verb") if relation is not None else "belongs to"
             target = re.sub(r"^to\s+", "", part)
             pending.append(Pending(entity.words, f"{verb} {target}", start + offset, block))
             continue
-        limit = _LIMIT.match(part)
+        limit = LIMIT.match(part)
         if limit is not None and is_plural(limit.group("what").lower().split(" ")[-1]):
             where = trace(start + offset, start + offset + len(part), "limit-in-line", 1.0)
             draft.limits.append((entity.words, int(limit.group("count")), limit.group("what").lower(), where))
@@ -373,32 +307,6 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
         if made is not None:
             pending.append(Pending(entity.words, part, start + offset, block, made))
             previous = None
-
-
-_NOTE = re.compile(
-    r"(?:[<>]=?\s*-?\d|between -?\d|at least \d|at most \d+ char|max(?:imum)? \d+ char|default\b)[^()]*$|"
-    r"(?:unique|required|optional|mandatory|positive|personal|not null)$",
-    re.IGNORECASE,
-)
-
-
-def _with_notes(text: str) -> Iterator[tuple[int, str]]:
-    """Split a line, leaving with a field the notes that follow it after a comma: "price: money, > 0"."""
-    held: tuple[int, str] | None = None
-    for offset, part in _split(text):
-        if held is not None and _NOTE.match(part) and (":" in held[1] or len(part.split()) > 1 or part.islower()):
-            held = (held[0], f"{held[1]} ({part})")
-            continue
-        if held is not None:
-            yield held
-        held = (offset, part)
-    if held is not None:
-        yield held
-
-
-_LIMIT = re.compile(
-    r"(?:max(?:imum)?\.?|at most|up to|no more than)\s+(?P<count>\d+)\s+(?P<what>[A-Za-z][A-Za-z ]*)$", re.IGNORECASE
-)
 
 
 def _whole(trace, block: Block):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
@@ -412,236 +320,3 @@ def _field_with_verb(part: str) -> bool:
     """Tell whether a part that begins like a relation is a field ("includes breakfast (yes/no)")."""
     note = re.search(r"\(([^()]*)\)", part)
     return note is not None and explicit_type(note.group(1).split(",")[0]) is not None
-
-
-def _settle(draft: Draft, item: Pending) -> None:
-    if item.field is not None:
-        _settle_field(draft, item)
-        return
-    match = _RELATION.match(item.text)
-    if match is None:
-        return
-    verb = match.group("verb").lower()
-    target_text = match.group("target")
-    for offset, part in _split(target_text):
-        _settle_relation(draft, item, verb, part, item.start + match.start("target") + offset)
-
-
-def _settle_field(draft: Draft, item: Pending) -> None:
-    """Add a field, or the relation that its name or type means."""
-    made = item.field
-    if made is None:
-        return
-    entity = draft.entities[item.source]
-    words = made.words.lower()
-    typed = draft.find(made.description) if made.description and not made.values else None
-    target = typed
-    if target is None and not made.values and (made.type is FieldType.TEXT or not made.typed or is_plural(words)):
-        target = draft.find(words)
-    if target is None or (target.words == item.source and typed is None and words == target.words):
-        if target is None and not made.values and not made.typed:
-            role = _role_target(draft, words, item.source)
-            if role is not None:
-                _add(draft, item.source, role, RelationKind.MANY_TO_ONE, made.trace, required=made.required, role=words)
-                return
-        entity.add(made)
-        return
-    several = is_plural(words) if typed is None else is_plural(made.description.lower().split(" ")[-1])
-    if not several:
-        role = words if normal(words) != normal(target.words) else ""
-        _add(draft, item.source, target.words, RelationKind.MANY_TO_ONE, made.trace, required=made.required, role=role)
-        return
-    _add_several(draft, item.source, target.words, made.trace)
-
-
-def _role_target(draft: Draft, words: str, source: str) -> str | None:
-    """Return the entity behind a role such as "assigned technician", "parent category" or "second driver"."""
-    head = words.rsplit(" ", 1)
-    if len(head) != 2 or head[0] in {"number", "total"}:  # noqa: PLR2004 - role and noun
-        return None
-    entity = draft.entities.get(singular(head[1]))
-    if entity is None or not entity.declared or is_plural(words):
-        return None
-    return (
-        entity.words
-        if entity.words != source or head[0] in {"parent", "previous", "next", "original", "main"}
-        else None
-    )
-
-
-def _add_several(draft: Draft, source: str, target: str, trace: Trace) -> None:
-    """Relate one to several: by a foreign key on the other side, or many-to-many where both stand alone."""
-    joined = _join_between(draft, source, target)
-    if joined is not None:
-        draft.relate(RelationDraft(source, target, RelationKind.MANY_TO_MANY, trace, required=False, join=joined))
-        return
-    if draft.link(target, source) is not None:
-        return
-    if is_person(target) and not is_person(source):
-        draft.relate(RelationDraft(source, target, RelationKind.MANY_TO_MANY, trace, required=False))
-        return
-    _add(draft, target, source, RelationKind.MANY_TO_ONE, trace, required=True)
-
-
-def _join_between(draft: Draft, left: str, right: str) -> str | None:
-    for entity in draft.entities.values():
-        if (
-            entity.words.rsplit(" ", 1)[-1] in JOIN_NOUNS
-            and draft.link(entity.words, left)
-            and draft.link(entity.words, right)
-        ):
-            return entity.words
-    return None
-
-
-_ROLE_AS = re.compile(
-    r"\s+(?:as|called|named)\s+(?:an?\s+|the\s+|its\s+)?(?P<role>[\w -]+)$|\s*\((?:as\s+)?(?P<note>[\w -]+)\)$"
-)
-
-
-def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, start: int) -> None:
-    text = target_text.strip(" .")
-    optional = bool(
-        re.search(r"\?|\boptional(?:ly)?\b|\bif any\b|\bzero or one\b|\bat most one\b|\bmaybe\b", f"{verb} {text}")
-    ) or bool(re.match(r"(?:may|can|optionally)\b", item.text))
-    text = re.sub(r"\?|\(optional\)|\boptional(?:ly)?\b|\bif any\b|\(required\)", "", text).strip()
-    cascade = re.search(r"\(?\b(?:deleted with (?:it|them|the \w+)|cascade|on delete cascade|delete with)\b\)?", text)
-    if cascade is not None:
-        text = text.replace(cascade.group(), "").strip(" ,()")
-    mutual = re.search(r"\(?\bmany[- ]to[- ]many\b\)?", text)
-    if mutual is not None:
-        text = text.replace(mutual.group(), "").strip(" ,()")
-        verb = "many-to-many with"
-    role = ""
-    named = _ROLE_AS.search(text)
-    if named is not None:
-        role = (named.group("role") or named.group("note") or "").strip()
-        text = text[: named.start()]
-    many = any(word in verb for word in _MANY) or bool(
-        re.match(r"(?:many|several|multiple|one or more|zero or more|some)\b", text)
-    )
-    text = re.sub(
-        (
-            r"^(?:exactly |at most |at least )?(?:an?|the|one|two|many|several|multiple|its|their|each|some|"
-            r"zero or more|one or more|zero or one|another)\b\s*(?:or more\s+)?"
-        ),
-        "",
-        text,
-    ).strip()
-    base = re.sub(r"\s+(?:who|that|which|it|where)\b.*$", "", text)
-    if not base:
-        return
-    target = draft.find(base) or draft.find(singular(base.lower()))
-    begin, end = item.block.span(
-        min(item.start, len(item.block.text)), min(start + len(target_text), len(item.block.text))
-    )
-    trace = draft.trace(begin, end, _rule_name(verb), 1.0)
-    if target is None:
-        target, role = _implied(draft, item, base, role, trace)
-    if target is None:
-        return
-    several = many or is_plural(base.lower())
-    if "many-to-many" in verb.replace(" ", "-") or "belongs to many" in verb:
-        joined = _join_between(draft, item.source, target.words)
-        draft.relate(
-            RelationDraft(
-                item.source,
-                target.words,
-                RelationKind.MANY_TO_MANY,
-                trace,
-                required=False,
-                role=_plural(role),
-                join=joined,
-            )
-        )
-    elif verb.startswith("one-to-one") or verb.startswith("one to one") or verb == "has exactly one":
-        _add(draft, item.source, target.words, RelationKind.ONE_TO_ONE, trace, required=not optional, role=role)
-    elif verb.startswith(("one-to-many", "one to many")):
-        _add(draft, target.words, item.source, RelationKind.MANY_TO_ONE, trace, required=True)
-    elif several and verb.startswith(
-        ("has", "contain", "consist", "compris", "hold", "is made", "made up", "include", "group")
-    ):
-        composed = verb.startswith(("consist", "contain", "compris", "is made", "made up"))
-        if composed:
-            _add(draft, target.words, item.source, RelationKind.MANY_TO_ONE, trace, required=True, on_delete="cascade")
-        else:
-            _add_several(draft, item.source, target.words, trace)
-    elif (several and not verb.startswith(("belong", "is part", "part of"))) or (
-        several and verb.startswith("belong") and many
-    ):
-        draft.relate(
-            RelationDraft(
-                item.source, target.words, RelationKind.MANY_TO_MANY, trace, required=False, role=_plural(role)
-            )
-        )
-    else:
-        by_role = verb.removeprefix("is ").removesuffix(" by") if verb.endswith(" by") else ""
-        role = role or (
-            {"taught": "", "led": "leader", "written": "author"}.get(by_role, "")
-            if by_role and not is_person(base)
-            else ""
-        )
-        on_delete = "cascade" if cascade is not None or verb in ("is part of", "part of") else ""
-        _add(
-            draft,
-            item.source,
-            target.words,
-            RelationKind.MANY_TO_ONE,
-            trace,
-            required=not optional,
-            role=role,
-            on_delete=on_delete,
-        )
-
-
-def _plural(role: str) -> str:
-    return plural(role) if role and not is_plural(role) else role
-
-
-def _rule_name(verb: str) -> str:
-    if verb.startswith("belong"):
-        return "belongs-to"
-    if verb.startswith("has"):
-        return "has-many" if any(word in verb for word in _MANY) else "has"
-    if verb.startswith(("consist", "contain", "compris", "made up", "is made up", "part of", "is part")):
-        return "consists-of"
-    return "relation-phrase"
-
-
-def _implied(draft: Draft, item: Pending, base: str, role: str, trace: Trace) -> tuple[EntityDraft | None, str]:
-    """Resolve a target that is no entity yet: a role before a known noun, or a thing the line implies."""
-    words = singular(base.lower())
-    head = words.rsplit(" ", 1)
-    if len(head) == 2 and (known := draft.entities.get(head[1])) is not None:  # noqa: PLR2004 - "from account"
-        return known, role or words
-    if words.rsplit(" ", 1)[-1] in VAGUE_NOUNS or len(words.split()) > 3 or re.search(r"[^\w -]", words):  # noqa: PLR2004
-        return None, role
-    made = EntityDraft(words=words, trace=trace, reason=f"{draft.entities[item.source].name} refers to it")
-    if not made.name:
-        return None, role
-    draft.entities[words] = made
-    draft.note(
-        made.name,
-        f"{made.name} is a thing of its own.",
-        f'"{trace.text}" names it, and no line describes it.',
-        f'Describe it, for example "- {made.name}: name, description?", or take the words out of the line.',
-    )
-    return made, role
-
-
-def _add(
-    draft: Draft,
-    source: str,
-    target: str,
-    kind: RelationKind,
-    trace: Trace,
-    *,
-    required: bool,
-    role: str = "",
-    on_delete: str = "",
-) -> None:
-    if source == target and not role:
-        role, required = f"parent {target}", False
-    elif source == target:
-        required = False
-    draft.relate(RelationDraft(source, target, kind, trace, required=required, role=role, on_delete=on_delete))

@@ -7,19 +7,18 @@ from factory.domain.product import (
     Condition,
     FieldType,
     Invariant,
-    RelatedLimit,
-    RelationKind,
     StatedRule,
-    Trace,
     UniqueTogether,
 )
-from factory.skills.native.language.lexicon import DEED_NOUNS, FINAL_STATES
 from factory.skills.native.language.names import snake_name, unique
-from factory.skills.native.language.words import participle, plural, singular
-from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft
+from factory.skills.native.language.words import participle
+from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft
+from factory.skills.native.vision_document.limits import count_limit, limit_in_line
 from factory.skills.native.vision_document.qualities import category_of
 from factory.skills.native.vision_document.readings import Statement, is_as_is, is_excluded
+from factory.skills.native.vision_document.rule_text import add_policy, as_sentence, field_named, mentioned_entities
 from factory.skills.native.vision_document.sections import Section
+from factory.skills.native.vision_document.uniqueness import double_booking, unique_value
 
 _ORDERED = (
     FieldType.DATE,
@@ -38,42 +37,6 @@ _AFTER = re.compile(
     r"than|at least|less than|at most|higher than|exceed|lower than)\s+(?:the |its |their )?(?P<right>[\w "
     r"-]+)",
     re.IGNORECASE,
-)
-_NUMBERS = {
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "twelve": 12,
-    "a single": 1,
-}
-_COUNT = r"(?P<count>\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|a single)"
-_LIMITS = (
-    (
-        rf"(?:can|may|could|is allowed to|are allowed to|must)\s+(?:only\s+)?(?:have|hold|borrow|rent|reserve|"
-        rf"book|own|make|place|keep|be \w+ (?:to|in|for)|submit|carry|take|post|enter|\w+)\s+(?:(?:out|up|on|"
-        rf"for|to)\s+)?(?:at most|up to|no more than|only|a maximum of|at the most|not more "
-        rf"than)\s+{_COUNT}\s+(?P<what>[\w' -]+)"
-    ),
-    (
-        rf"(?:cannot|can not|can't|may not|must not|should not|can never|may never|must never)\s+(?:have|hold|"
-        rf"borrow|rent|reserve|book|own|make|place|keep|be \w+ (?:to|in|for)|submit|\w+)\s+(?:(?:out|up|on|"
-        rf"for)\s+)?more than\s+{_COUNT}\s+(?P<what>[\w' -]+)"
-    ),
-    (
-        rf"(?:has|have|holds?|takes?|borrows?|books?)\s+(?:at most|no more than|up to|a maximum "
-        rf"of)\s+{_COUNT}\s+(?P<what>[\w' -]+)"
-    ),
-    (
-        rf"(?:at most|no more than|up to|a maximum of|maximum|max\.?)\s+{_COUNT}\s+(?P<what>[\w' "
-        rf"-]+?)\s+(?:per|for each|for every|for one|for a)\s+(?P<who>[\w -]+)"
-    ),
 )
 _DOUBLE = re.compile(
     (
@@ -104,15 +67,15 @@ def find_policies(draft: Draft, statements: list[Statement]) -> None:
         ):
             continue
         made = (
-            _double_booking(draft, statement)
-            or _limit(draft, statement)
+            double_booking(draft, statement)
+            or count_limit(draft, statement)
             or _comparison(draft, statement)
-            or _unique(draft, statement)
+            or unique_value(draft, statement)
         )
         if not made and not _in_lifecycle(draft, statement) and not _freed(draft, statement):
             _stated(draft, statement)
     for owner, limit, noun, trace in draft.limits:
-        _limit_in_line(draft, owner, limit, noun, trace)
+        limit_in_line(draft, owner, limit, noun, trace)
     for entity in draft.entities.values():
         _implied_order(draft, entity)
 
@@ -138,56 +101,12 @@ def _parts(statement: Statement) -> list[Statement]:
     ]
 
 
-def _add(draft: Draft, policy: Invariant | UniqueTogether | RelatedLimit | StatedRule) -> bool:
-    same = [
-        known
-        for known in draft.policies
-        if type(known) is type(policy)
-        and known.model_dump(exclude={"name", "statement", "trace"})
-        == policy.model_dump(exclude={"name", "statement", "trace"})
-    ]
-    if same and not isinstance(policy, StatedRule):
-        return True
-    draft.policies.append(
-        policy.model_copy(update={"name": unique(policy.name, {known.name for known in draft.policies})})
-    )
-    return True
-
-
-def _mentioned(draft: Draft, text: str) -> list[EntityDraft]:
-    lower = f" {text.lower().replace('-', ' ')} "
-    found = []
-    for entity in draft.entities.values():
-        words = entity.words.replace("-", " ")
-        for form in (words, plural(words)):
-            position = re.search(rf"\b{re.escape(form)}\b", lower)
-            if position is not None:
-                found.append((position.start(), entity))
-                break
-    return [entity for _, entity in sorted(found, key=lambda pair: pair[0])]
-
-
-def _field(entity: EntityDraft, words: str) -> FieldDraft | None:
-    plain = re.sub(r"^(?:the|its|their|a|an|any|every|each)\s+", "", words.strip().lower())
-    plain = re.sub(rf"\s+of (?:the |an? |each |every )?{re.escape(entity.words)}s?$", "", plain)
-    plain = re.sub(rf"^{re.escape(entity.words)}(?:'s|s')?\s+", "", plain)
-    for name in (plain, singular(plain), re.sub(r"\s+(?:date|time|at|on)$", "", plain)):
-        key = snake_name(name)
-        if key in entity.fields:
-            return entity.fields[key]
-    for key, item in entity.fields.items():
-        spoken = key.replace("_", " ")
-        if spoken.startswith(f"{plain} ") or (len(plain) > 3 and plain.endswith(f" {spoken}")):  # noqa: PLR2004 - a telling word
-            return item
-    return None
-
-
 def _comparison(draft: Draft, statement: Statement) -> bool:
     text = statement.text
     match = _AFTER.search(text)
     if match is None:
         return _sign(draft, statement)
-    named = _mentioned(draft, text)
+    named = mentioned_entities(draft, text)
     titled = [
         entity
         for entity in draft.entities.values()
@@ -219,10 +138,10 @@ def _comparison(draft: Draft, statement: Statement) -> bool:
     if negative or operator == "exceed":
         op = {"gt": "le", "lt": "ge", "ge": "lt", "le": "gt"}[op]
     for entity in [*named, *titled, *draft.entities.values()]:
-        left = _field(entity, left_text) or _event_field(entity, text[: match.start("op")].lower())
+        left = field_named(entity, left_text) or _event_field(entity, text[: match.start("op")].lower())
         if left is None or left.type not in _ORDERED:
             continue
-        right = _field(entity, right_text) or _event_field(entity, right_text.lower())
+        right = field_named(entity, right_text) or _event_field(entity, right_text.lower())
         condition = None
         if right is not None and right.name != left.name and _comparable(left, right):
             condition = Condition(left=left.name, op=op, right_kind="field", right=right.name)
@@ -250,13 +169,13 @@ def _comparison(draft: Draft, statement: Statement) -> bool:
                 else {"gt": "above", "ge": "at_least", "lt": "below", "le": "at_most"}
             )
             name = snake_name(f"{entity.words} {left.name} {words[condition.op]} {condition.right}")
-            return _add(
+            return add_policy(
                 draft,
                 Invariant(
                     name=name,
                     entity=entity.name,
                     condition=condition,
-                    statement=_sentence(text),
+                    statement=as_sentence(text),
                     trace=statement.whole(draft, "comparison", 0.9),
                 ),
             )
@@ -291,8 +210,8 @@ def _sign(draft: Draft, statement: Statement) -> bool:
     if match is None:
         return False
     strict = match.group("sign").lower() in ("positive", "greater than zero", "more than zero")
-    for entity in [*_mentioned(draft, statement.text), *draft.entities.values()]:
-        found = _field(entity, re.sub(r"^.*\b(?:that|if)\s+", "", match.group("left")))
+    for entity in [*mentioned_entities(draft, statement.text), *draft.entities.values()]:
+        found = field_named(entity, re.sub(r"^.*\b(?:that|if)\s+", "", match.group("left")))
         if (
             found is None
             and draft.find(re.sub(r"^(?:an?|the|each|every)\s+", "", match.group("left").strip().lower())) is entity
@@ -308,294 +227,16 @@ def _sign(draft: Draft, statement: Statement) -> bool:
         ):
             condition = Condition(left=found.name, op="gt" if strict else "ge", right_kind="literal", right=0)
             name = snake_name(f"{entity.words} {found.name} {'positive' if strict else 'not negative'}")
-            return _add(
+            return add_policy(
                 draft,
                 Invariant(
                     name=name,
                     entity=entity.name,
                     condition=condition,
-                    statement=_sentence(statement.text),
+                    statement=as_sentence(statement.text),
                     trace=statement.whole(draft, "sign", 0.95),
                 ),
             )
-    return False
-
-
-def _double_booking(draft: Draft, statement: Statement) -> bool:
-    text = statement.text.lower()
-    together = re.search(
-        (
-            r"same (?:start )?(?:time|moment|slot|period|day|date|hour|evening|week)|double[- ]?book|overlap|"
-            r"twice|at once|simultaneous|once per|only once|only one|same (?P<thing>[\w ]+?)(?: twice)?$|more "
-            r"than once"
-        ),
-        text,
-    )
-    refused = re.search(
-        (
-            r"\b(?:cannot|can not|can't|must not|may not|never|no two|no \w+ (?:can|may|is|has)|not be|only "
-            r"once|only one|once per|at most one|at most once|should not|no \w+ \w+ (?:can|may))\b"
-        ),
-        text,
-    )
-    if together is None or refused is None:
-        return False
-    named = _mentioned(draft, text)
-    times = ("start", "date", "day", "time", "slot", "period", "at")
-    for holder in sorted(draft.entities.values(), key=lambda item: item not in named):
-        if holder not in named and not _deed_of(holder, text):
-            continue
-        links = [
-            link
-            for link in draft.relations_of(holder.words)
-            if any(entity.words == link.target for entity in named) and (holder in named or link.required)
-        ]
-        moments = [
-            item
-            for item in holder.fields.values()
-            if item.type in (FieldType.DATETIME, FieldType.DATE, FieldType.TIME) and item.name.startswith(times)
-        ]
-        moments += [
-            item
-            for item in holder.fields.values()
-            if item.name.endswith("_for") and item.type in (FieldType.DATETIME, FieldType.DATE)
-        ]
-        lifecycle = draft.lifecycles.get(holder.words)
-        ended = [state for state in lifecycle.states if state in FINAL_STATES] if lifecycle else []
-        both = len(links) > 1 and _PAIRED.search(text) is not None
-        if links and not moments and ended and not both and (holder in named or _deed_of(holder, text)):
-            return _one_live(draft, statement, holder, links[0], ended)
-        timed = (
-            re.search(
-                r"time|moment|slot|period|day|date|hour|evening|overlap|double|once\b|simultan|week", together.group()
-            )
-            is not None
-        )
-        if not links or (timed and not moments and len(links) < 2):  # noqa: PLR2004 - two links make a pair
-            continue
-        pair = both
-        chosen = links if pair else links[:1]
-        freed = (
-            [
-                state
-                for state in lifecycle.states
-                if state in FINAL_STATES
-                and state
-                not in (
-                    "done",
-                    "completed",
-                    "finished",
-                    "attended",
-                    "paid",
-                    "delivered",
-                    "hired",
-                    "collected",
-                    "redeemed",
-                    "graduated",
-                    "won",
-                    "adopted",
-                    "sold",
-                    "fulfilled",
-                    "served",
-                    "resolved",
-                )
-            ]
-            if lifecycle
-            else []
-        )
-        if pair and lifecycle and any(word in text for word in ("same time", "at once", "active", "open", "current")):
-            freed = [state for state in lifecycle.states if state in FINAL_STATES]
-        fields = [] if pair and not timed else [item.name for item in moments[:1]]
-        if pair and timed and "twice" in together.group():
-            fields = []
-        spoken = " and ".join(
-            [link.name.replace("_", " ") for link in chosen] + [name.replace("_", " ") for name in fields]
-        )
-        name = snake_name(f"one {holder.words} per {spoken}")
-        _add(
-            draft,
-            UniqueTogether(
-                name=name,
-                entity=holder.name,
-                fields=tuple(fields),
-                relations=tuple(link.name for link in chosen),
-                except_states=tuple(freed),
-                statement=_sentence(statement.text),
-                trace=statement.whole(draft, "double-booking", 0.9),
-            ),
-        )
-        if freed and not re.search(r"free|cancel", text):
-            draft.note(
-                f"{holder.name}: {name}",
-                (
-                    f"A {holder.words} that is {' or '.join(state.replace('_', ' ') for state in freed)} does "
-                    f"not count for this rule."
-                ),
-                "It takes up nothing any more, and the vision does not say whether it counts.",
-                f'Say so, for example "a cancelled {holder.words} still counts".',
-            )
-        return True
-    return False
-
-
-def _deed_of(holder: EntityDraft, text: str) -> bool:
-    """Tell whether a text speaks of the deed that a record stands for: "registered" for a registration."""
-    head = holder.words.rsplit(" ", 1)[-1]
-    verbs = [verb for verb, nouns in DEED_NOUNS.items() if head in nouns] + [
-        "use",
-        "schedule",
-        "assign",
-        "double-book",
-        "overlap",
-    ]
-    return any(re.search(rf"\b(?:{re.escape(verb)}s?|{re.escape(participle(verb))})\b", text) for verb in verbs)
-
-
-_PAIRED = re.compile(
-    r"one\b[a-z -]*\bper\b|same (?!time|day|date|moment|slot|start|hour)|twice|more than once|only once|"
-    r"once per|at most once|once to each|once for each"
-)
-
-
-def _one_live(draft: Draft, statement: Statement, holder: EntityDraft, link: RelationDraft, ended: list[str]) -> bool:
-    """Add "a copy cannot be in two loans at the same time": one record per target until it has ended."""
-    name = snake_name(f"one open {holder.words} per {link.name}")
-    return _add(
-        draft,
-        UniqueTogether(
-            name=name,
-            entity=holder.name,
-            relations=(link.name,),
-            except_states=tuple(ended),
-            statement=_sentence(statement.text),
-            trace=statement.whole(draft, "double-booking", 0.9),
-        ),
-    )
-
-
-def _limit(draft: Draft, statement: Statement) -> bool:
-    text = statement.text.lower()
-    for pattern in _LIMITS:
-        match = re.search(pattern, text)
-        if match is None:
-            continue
-        count = match.group("count")
-        limit = _NUMBERS.get(count) or int(count) if not count.isdigit() else int(count)
-        if limit < 1:
-            continue
-        what = re.split(r"\s+(?:at|per|in|on|for|of|during|before|within|and|with|a day|to)\b", match.group("what"))[0]
-        groups = match.groupdict()
-        who = groups.get("who") or text[: match.start()]
-        related = _limit_on(draft, statement, what, who, limit)
-        if related:
-            return True
-    return False
-
-
-def _limit_in_line(draft: Draft, owner: str, limit: int, noun: str, trace: Trace) -> None:
-    """Add the limit of "Team: name, max 5 members", where one thing belongs to it."""
-    counted = draft.find_within(singular(noun))
-    links = [
-        relation
-        for relation in draft.relations
-        if relation.target == owner and relation.kind is not RelationKind.MANY_TO_MANY
-    ]
-    chosen = [relation for relation in links if counted is not None and relation.source == counted.words] or links
-    if len(chosen) == 1:
-        link = chosen[0]
-        name = snake_name(f"at most {limit} {link.source} per {link.name}")
-        _add(
-            draft,
-            RelatedLimit(
-                name=name,
-                entity=draft.entities[link.source].name,
-                relation=link.name,
-                limit=limit,
-                statement=_sentence(f"{trace.text} per {owner}"),
-                trace=trace,
-            ),
-        )
-
-
-def _limit_on(draft: Draft, statement: Statement, what: str, who: str, limit: int) -> bool:
-    thing = draft.find_within(singular(what.strip()))
-    holders = _mentioned(draft, who)
-    speakers = [
-        draft.find(actor.entity) for words in statement.speakers if (actor := draft.actors.get(words)) and actor.entity
-    ]
-    for holder in [*holders, *(entity for entity in speakers if entity is not None)]:
-        for counted in [*([thing] if thing else []), *draft.entities.values()]:
-            link = draft.link(counted.words, holder.words)
-            if link is None or counted is holder:
-                continue
-            if counted is not thing and (thing is None or draft.link(counted.words, thing.words) is None):
-                continue
-            lifecycle = draft.lifecycles.get(counted.words)
-            states: tuple[str, ...] = ()
-            if lifecycle is not None:
-                named = [
-                    state
-                    for state in lifecycle.states
-                    if re.search(rf"\b{state.replace('_', '[ -]')}\b", statement.text.lower())
-                ]
-                live = [state for state in lifecycle.states if state not in FINAL_STATES]
-                words = re.search(
-                    (
-                        r"\b(?:active|open|current|running|outstanding|at the same time|at a time|at once|"
-                        r"simultaneous|ongoing|upcoming)"
-                    ),
-                    statement.text.lower(),
-                )
-                states = tuple(named or (live if words or counted is not thing else []))
-                states = states if len(states) < len(lifecycle.states) else ()
-            name = snake_name(f"at most {limit} {' '.join(states[:1])} {counted.words} per {link.name}")
-            return _add(
-                draft,
-                RelatedLimit(
-                    name=name,
-                    entity=counted.name,
-                    relation=link.name,
-                    limit=limit,
-                    states=states,
-                    statement=_sentence(statement.text),
-                    trace=statement.whole(draft, "related-limit", 0.9),
-                ),
-            )
-    return False
-
-
-def _unique(draft: Draft, statement: Statement) -> bool:
-    match = re.search(
-        (
-            r"(?P<field>[\w -]+?)\s+(?:must be|is|are|has to be|should be)\s+unique(?: (?:per|within|for each|"
-            r"in each|inside)(?: an?| the)? (?P<within>[\w ]+))?"
-        ),
-        statement.text,
-        re.IGNORECASE,
-    )
-    if match is None:
-        return False
-    for entity in [*_mentioned(draft, statement.text), *draft.entities.values()]:
-        found = _field(entity, match.group("field"))
-        if found is None:
-            continue
-        within = draft.find(singular((match.group("within") or "").strip().lower()))
-        link = draft.link(entity.words, within.words) if within else None
-        if link is None:
-            found.constraints["unique"] = True
-            return True
-        name = snake_name(f"unique {found.name} per {link.name}")
-        return _add(
-            draft,
-            UniqueTogether(
-                name=name,
-                entity=entity.name,
-                fields=(found.name,),
-                relations=(link.name,),
-                statement=_sentence(statement.text),
-                trace=statement.whole(draft, "unique-within", 0.95),
-            ),
-        )
     return False
 
 
@@ -653,15 +294,15 @@ def _stated(draft: Draft, statement: Statement) -> None:
         return
     if category_of(text, strict=True) is not None:
         return
-    named = _mentioned(draft, text)
+    named = mentioned_entities(draft, text)
     words = [word for word in re.findall(r"[a-z]+", text.lower()) if word not in _FILLER][:5]
     name = snake_name(" ".join(words)) or "rule"
-    _add(
+    add_policy(
         draft,
         StatedRule(
             name=name,
             entity=named[0].name if named else None,
-            statement=_sentence(text),
+            statement=as_sentence(text),
             trace=statement.whole(draft, "stated-rule", 1.0),
         ),
     )
@@ -670,11 +311,6 @@ def _stated(draft: Draft, statement: Statement) -> None:
 _FILLER = frozenset(
     """a an the of to in on at be is are for and or it its their that this by with as from when if can""".split()
 )
-
-
-def _sentence(text: str) -> str:
-    plain = re.sub(r"\s+(?=[.,;])", "", " ".join(text.split())).rstrip(".;")
-    return f"{plain[:1].upper()}{plain[1:]}."
 
 
 def _implied_order(draft: Draft, entity: EntityDraft) -> None:

@@ -1,0 +1,475 @@
+"""Fields and relations that prose states: "each patient has a name", "classes take place in rooms"."""
+
+import re
+
+from factory.domain.product import RelationKind, Trace
+from factory.skills.native.language.clauses import Clause, Phrase
+from factory.skills.native.language.lexicon import (
+    ASSIGN_VERBS,
+    CREATE_VERBS,
+    EVALUATIVE_ADJECTIVES,
+    JOIN_NOUNS,
+    KNOWN_VERBS,
+    is_person,
+)
+from factory.skills.native.language.names import field_name
+from factory.skills.native.language.words import participle, plural, singular
+from factory.skills.native.vision_document.deeds import actors_of
+from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft
+from factory.skills.native.vision_document.field_notes import read_field
+from factory.skills.native.vision_document.field_types import default_bounds, guess_type, is_attribute, is_personal
+from factory.skills.native.vision_document.nouns import usable
+from factory.skills.native.vision_document.readings import Statement
+from factory.skills.native.vision_document.records import person_entity
+
+_LINKING = ("for", "with", "to", "on", "in", "at", "from", "about", "of", "against", "under", "into")
+
+
+_HAVING = (
+    "have",
+    "include",
+    "contain",
+    "store",
+    "keep",
+    "record",
+    "show",
+    "carry",
+    "need",
+    "get",
+    "list",
+    "note",
+    "hold",
+    "capture",
+    "state",
+    "track",
+    "specify",
+    "consist",
+    "comprise",
+    "mention",
+    "describe",
+)
+
+
+def read_structure(draft: Draft, statement: Statement, clause: Clause) -> None:
+    """Read fields and relations from "each patient has a name", "the weight of an animal", "for every plot we keep its size"."""
+    base = clause.verb.split(" ")[0]
+    if clause.negated:
+        return
+    if base == "belong":
+        for subject in clause.subjects:
+            for _, target in (pair for pair in clause.prepositions if pair[0] == "to"):
+                _relate(draft, statement, subject, target, rule="belongs-to")
+        return
+    if _placed(draft, statement, clause):
+        return
+    if base in ("be", "assign", "link") and re.search(
+        r"\b(?:part of|assigned to|linked to|owned by)\b", statement.text
+    ):
+        return
+    subject_entities = [
+        found
+        for phrase in clause.subjects
+        if not phrase.pronoun and (found := draft.find(singular(phrase.name))) is not None
+    ]
+    if base in _HAVING:
+        owner: EntityDraft | None = None
+        made_for = False
+        if (
+            base
+            in (
+                "have",
+                "include",
+                "contain",
+                "carry",
+                "show",
+                "need",
+                "get",
+                "consist",
+                "comprise",
+                "hold",
+                "state",
+                "mention",
+                "specify",
+                "list",
+            )
+            and subject_entities
+            and (not draft.actor(subject_entities[0].words) or base in ("have", "include"))
+        ):
+            owner = subject_entities[0]
+        for word, phrase in clause.prepositions:
+            if (
+                owner is None
+                and word in ("for", "about", "of", "per")
+                and (found := draft.find_within(singular(phrase.name))) is not None
+            ):
+                owner, made_for = found, True
+        parts = clause.objects if base != "consist" else clause.targets("of")
+        if owner is None:
+            owner = next(
+                (
+                    found
+                    for phrase in parts
+                    if phrase.owner is not None
+                    and (found := draft.find_within(singular(phrase.owner.name))) is not None
+                ),
+                None,
+            )
+        if owner is not None:
+            for part in parts:
+                if not (made_for and draft.find(singular(part.name)) is not None):
+                    _part(draft, statement, owner, part, composed=base in ("consist", "comprise"))
+            return
+    for phrase in clause.objects:
+        _aspect(draft, statement, clause, phrase)
+
+
+_PLACING = frozenset(
+    """hold locate store keep park live take happen sit stand host work play stay install place house""".split()
+)
+
+
+_AUTHORING = frozenset("""lead teach write own run supervise manage guide make give host sponsor coach drive""".split())
+
+
+def _placed(draft: Draft, statement: Statement, clause: Clause) -> bool:
+    """Read "classes take place in rooms" and "each case is led by one lawyer"."""
+    base = clause.verb.split(" ")[0]
+    things = [
+        (phrase, found)
+        for phrase in (*clause.subjects, *clause.objects)
+        if not phrase.pronoun and (found := draft.find(singular(phrase.name))) is not None
+    ]
+    if clause.passive and base in _AUTHORING and clause.objects:
+        for person in clause.subjects:
+            words = singular(person.name)
+            made = draft.find(singular(clause.objects[0].name))
+            if made is None or not is_person(words) or clause.modal:
+                continue
+            trace = statement.trace(draft, clause.objects[0].start, max(person.end, clause.end), "made-by", 0.8)
+            target = person_entity(draft, words, trace, f"a {made.words} is {participle(base)} by one")
+            draft.relate(RelationDraft(made.words, target.words, RelationKind.MANY_TO_ONE, trace, required=False))
+            return True
+        return False
+    if base not in _PLACING or clause.modal or not things:
+        return False
+    phrase, source = things[0]
+    if is_person(source.words) and base not in ("live", "work", "play"):
+        return False
+    for _, other in (pair for pair in clause.prepositions if pair[0] in ("in", "at", "on")):
+        target = draft.find(singular(other.name))
+        if target is not None and target is not source:
+            trace = statement.trace(draft, phrase.start, max(phrase.end, other.end), "placed-in", 0.8)
+            draft.relate(
+                RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace, required=base != "hold")
+            )
+            return True
+    return False
+
+
+def _aspect(draft: Draft, statement: Statement, clause: Clause, phrase: Phrase) -> None:
+    """Read "change the price of a product", "add a note to an appointment", "a listing with a title and a price"."""
+    name = singular(phrase.name)
+    entity = draft.find(name)
+    if entity is not None:
+        doc_parts = [other for word, other in clause.prepositions if word == "with"]
+        for part in doc_parts:
+            if (
+                draft.find(singular(part.name)) is None
+                and (is_attribute(singular(part.name)) or not is_person(singular(part.name)))
+                and clause.verb in CREATE_VERBS
+            ):
+                _part(draft, statement, entity, part, composed=False)
+        for word, part in clause.prepositions:
+            if (
+                word == "by"
+                and is_attribute(singular(part.name))
+                and clause.verb in ("search", "find", "filter", "sort", "list", "browse", "look up")
+            ):
+                _part(draft, statement, entity, part, composed=False)
+        return
+    owner = draft.find_within(singular(phrase.owner.name)) if phrase.owner is not None else None
+    if owner is None and is_attribute(name):
+        owner = next(
+            (
+                found
+                for word, other in clause.prepositions
+                if word in ("of", "for", "to", "on") and (found := draft.find_within(singular(other.name))) is not None
+            ),
+            None,
+        )
+    if owner is not None and usable_field(name):
+        _part(draft, statement, owner, phrase, composed=False)
+
+
+def usable_field(name: str) -> bool:
+    """Tell whether a noun by itself says what a field holds."""
+    return is_attribute(name) or (usable(name) and not is_person(name) and guess_type(name).confidence > 0.5)  # noqa: PLR2004 - not a bare guess
+
+
+def _part(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, *, composed: bool) -> None:
+    name = part.name if not part.pronoun else ""
+    target = draft.find(singular(name)) if name else None
+    trace = statement.trace(draft, part.start, part.end, "has", 0.8)
+    if target is not None and target is not owner:
+        personal = is_person(owner.words) and target.words.rsplit(" ", 1)[-1] in JOIN_NOUNS | _HELD
+        if part.plural or composed or personal:
+            _several(draft, owner, target, trace, composed=composed)
+        else:
+            draft.relate(
+                RelationDraft(
+                    owner.words,
+                    target.words,
+                    RelationKind.MANY_TO_ONE,
+                    trace,
+                    required="optional" not in part.adjectives,
+                )
+            )
+        return
+    words = " ".join(
+        [*(word for word in part.adjectives if word in _TELLING or word not in EVALUATIVE_ADJECTIVES), name]
+    ).strip()
+    measured = re.match(r" of (?:the |its |their )?([a-z]+)", statement.text[part.end :])
+    if (
+        measured is not None
+        and name.rsplit(" ", 1)[-1] in _MEASURES
+        and (draft.find(singular(measured.group(1))) is None or name.endswith("number"))
+    ):
+        words = f"{words} of {measured.group(1)}"
+    if not words or not re.search(r"[a-z]{2}", words) or singular(name) == owner.words:
+        return
+    if not usable(singular(name)) and not is_attribute(name):
+        return
+    if is_person(singular(name)):
+        return
+    _add_field(draft, statement, owner, part, words, trace)
+
+
+def _add_field(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, words: str, trace: Trace) -> None:
+    """Add a field with what is said behind its name: "(small, large)", "between 1 and 5", "which is public or internal"."""
+    del draft
+    after = statement.original[part.end :]
+    choice = re.match(
+        (
+            r"\s*,?\s*(?:which|that) (?:is|are|can be|may be) (?:either )?(?P<values>[a-z][\w -]*(?:, [\w "
+            r"-]+)*,? or [\w -]+)(?=$|[.;,])"
+        ),
+        after,
+    )
+    if choice is not None:
+        after = f" (one of {choice.group('values')})"
+    noted = re.match(r"\s*(?P<notes>\([^()]{2,120}\))", after) or re.match(
+        r"\s*,?\s*(?P<notes>(?:between|from) \d+ (?:and|to) \d+)", after
+    )
+    if noted is not None:
+        notes = noted.group("notes")
+        read = read_field(
+            f"{words} {notes}" if notes.startswith("(") else f"{words} ({notes})",
+            lambda *_: trace,
+            0,
+            of_person=is_person(owner.words),
+        )
+        if read is not None:
+            owner.add(read)
+            return
+    guess = guess_type(words)
+    made = FieldDraft(words, guess.type, trace.model_copy(update={"confidence": round(min(0.8, guess.confidence), 2)}))
+    made.required = "optional" not in part.adjectives
+    made.personal = is_personal(words, of_person=is_person(owner.words))
+    made.constraints = default_bounds(guess.type, words)
+    owner.add(made)
+
+
+_MEASURES = frozenset(
+    """number date time place level type amount length state proof code rate method size quantity point year country
+    reason day kind""".split()
+)
+
+
+_HELD = frozenset(
+    """account profile card wallet cart basket balance contract plan licence license permit pass""".split()
+)
+
+
+_TELLING = frozenset(
+    """due daily opening closing starting current preferred planned scheduled original full first last total maximum
+    minimum max min daily weekly monthly hourly annual short long final initial net gross unique""".split()
+) - {"unique"}
+
+
+def _several(draft: Draft, owner: EntityDraft, target: EntityDraft, trace: Trace, *, composed: bool) -> None:
+    if draft.link(target.words, owner.words) is not None:
+        return
+    if is_person(target.words) and not is_person(owner.words) and not composed:
+        draft.relate(RelationDraft(owner.words, target.words, RelationKind.MANY_TO_MANY, trace, required=False))
+        return
+    draft.relate(
+        RelationDraft(
+            target.words, owner.words, RelationKind.MANY_TO_ONE, trace, on_delete="cascade" if composed else ""
+        )
+    )
+
+
+def _relate(draft: Draft, statement: Statement, source: Phrase, target: Phrase, *, rule: str) -> None:
+    left, right = draft.find_within(singular(source.name)), draft.find_within(singular(target.name))
+    if left is None or right is None:
+        return
+    trace = statement.trace(draft, min(source.start, target.start), max(source.end, target.end), rule, 0.95)
+    if target.plural:
+        draft.relate(RelationDraft(left.words, right.words, RelationKind.MANY_TO_MANY, trace, required=False))
+    else:
+        draft.relate(RelationDraft(left.words, right.words, RelationKind.MANY_TO_ONE, trace))
+
+
+def read_links(draft: Draft, statement: Statement, clause: Clause) -> None:
+    """Relate what is made to what it is made for: "book an appointment for a patient with a doctor"."""
+    if clause.negated or clause.verb in ASSIGN_VERBS:
+        return
+    if clause.verb not in CREATE_VERBS:
+        _subject_matter(draft, statement, clause)
+        return
+    for phrase in clause.objects[:1]:
+        source = draft.find_within(singular(phrase.name))
+        if source is None:
+            continue
+        named = [(word, other) for word, other in clause.prepositions if word in _LINKING]
+        if phrase.owner is not None:
+            named.append(("of", phrase.owner))
+        for word, other in named:
+            target = draft.find(singular(other.name))
+            if (
+                target is None
+                and word in ("for", "with", "to", "of")
+                and (person := draft.actor(singular(other.name))) is not None
+            ):
+                trace = statement.trace(draft, other.start, other.end, "made-for", 0.7)
+                target = person_entity(draft, person.words, trace, f"a {source.words} is made for one")
+            if target is None or target is source or draft.link(target.words, source.words) is not None:
+                continue
+            trace = statement.trace(draft, phrase.start, max(phrase.end, other.end), "made-for", 0.7)
+            if other.plural and other.number != 1:
+                if draft.link(source.words, target.words) is None:
+                    draft.relate(
+                        RelationDraft(source.words, target.words, RelationKind.MANY_TO_MANY, trace, required=False)
+                    )
+            else:
+                draft.relate(RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace))
+
+
+def _subject_matter(draft: Draft, statement: Statement, clause: Clause) -> None:
+    """Relate "the complaints about a product" to the product."""
+    for phrase in clause.objects[:1]:
+        source = draft.find(singular(phrase.name))
+        for other in clause.targets("about"):
+            target = draft.find(singular(other.name))
+            if (
+                source is None
+                or target is None
+                or source is target
+                or draft.link(target.words, source.words) is not None
+            ):
+                continue
+            trace = statement.trace(draft, phrase.start, max(phrase.end, other.end), "about", 0.7)
+            draft.relate(RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace))
+
+
+_ARTICLE = r"(?:an?|the|its|their|his|her|optional|some|several)\s+"
+
+
+_LISTED = re.compile(
+    rf"\b(?P<lead>with|has|have|includes?|contains?|needs?)\s+(?P<list>(?:{_ARTICLE})*[a-z][a-z "
+    rf"-]*?(?:\s*,\s*(?:and\s+)?(?:{_ARTICLE})*[a-z][a-z -]*?)*\s*,?\s+and\s+(?:{_ARTICLE})*[a-z][a-z -]*?)"
+    r"(?=\s*(?:$|[.;:()])|\s*,?\s+(?:that|which|who|so|in order|needed|required|from|between|it|they|we)\b)",
+    re.IGNORECASE,
+)
+
+
+def read_listed_fields(draft: Draft, statement: Statement) -> None:
+    """Read a list of fields by its commas, where the parse lost its end: "a title, a date, a place and a capacity"."""
+    for match in _LISTED.finditer(statement.text):
+        before = statement.text[: match.start()]
+        if match.group("lead") != "with" and re.search(r"\b(?:can|may|must|not|cannot|should|to)\s+\w*$", before):
+            continue
+        owner = _last_named(draft, before)
+        if owner is None or (
+            match.group("lead") == "with"
+            and not re.search(
+                rf"\b(?:{re.escape(owner.words)}|{re.escape(plural(owner.words))})$", before.strip().lower()
+            )
+        ):
+            continue
+        for part in re.finditer(
+            rf"(?:{_ARTICLE})*(?P<name>[a-z][a-z -]*?)(?=\s*(?:,|$)|\s+and\b)", match.group("list"), re.IGNORECASE
+        ):
+            name = re.sub(r"^and\s+", "", part.group("name").strip().lower())
+            name = re.sub(rf"^(?:{_ARTICLE})+", "", name)
+            words = name.split()
+            if (
+                not name
+                or len(words) > 4
+                or is_person(singular(name))
+                or draft.find(singular(name)) is not None
+                or words[-1]
+                in KNOWN_VERBS
+                - {
+                    "name",
+                    "date",
+                    "price",
+                    "note",
+                    "number",
+                    "type",
+                    "address",
+                    "file",
+                    "photo",
+                    "score",
+                    "message",
+                    "rate",
+                    "level",
+                }
+            ):
+                continue
+            if not (is_attribute(name) or usable_field(name) or usable(singular(name))) or name in owner.words:
+                continue
+            start = match.start("list") + part.start("name")
+            phrase = Phrase(name=name, text=name, start=start, end=start + len(part.group("name")), head=0)
+            trace = statement.trace(draft, phrase.start, phrase.end, "list-of-fields", 0.7)
+            if not any(known.startswith(field_name(name)) or known == field_name(words[-1]) for known in owner.fields):
+                _add_field(draft, statement, owner, phrase, name, trace)
+
+
+def _last_named(draft: Draft, text: str) -> EntityDraft | None:
+    best: tuple[int, int, EntityDraft] | None = None
+    for entity in draft.entities.values():
+        for form in (entity.words, plural(entity.words)):
+            for found in re.finditer(rf"\b{re.escape(form)}\b", text.lower()):
+                if best is None or (found.end(), len(form)) > best[:2]:
+                    best = (found.end(), len(form), entity)
+    return best[2] if best is not None else None
+
+
+_PER = re.compile(
+    (
+        r"\b(?:only one|at most \w+|no more than \w+|one|up to \w+)\s+(?P<thing>[a-z][a-z -]*?)\s+(?:per|for "
+        r"each|for every)\s+(?P<per>[a-z][a-z -]*?)(?=$|[.,;:]|\s+(?:at|and|in|on|if|when)\b)"
+    ),
+    re.IGNORECASE,
+)
+
+
+def read_counted(draft: Draft, statement: Statement) -> None:
+    """Relate what is counted to what it is counted by: "a buyer can have only one open offer per property"."""
+    match = _PER.search(statement.text)
+    if match is None:
+        return
+    thing, per = (
+        draft.find_within(singular(match.group("thing").lower())),
+        draft.find_within(singular(match.group("per").lower())),
+    )
+    if thing is None or per is None or thing is per or draft.link(per.words, thing.words) is not None:
+        return
+    trace = statement.trace(draft, match.start(), match.end(), "counted-per", 0.7)
+    draft.relate(RelationDraft(thing.words, per.words, RelationKind.MANY_TO_ONE, trace))
+    for clause in statement.clauses:
+        for words in actors_of(draft, statement, clause)[0][:1]:
+            person = person_entity(draft, words, trace, f"the number of {plural(thing.words)} of each is limited")
+            if not is_person(thing.words):
+                draft.relate(RelationDraft(thing.words, person.words, RelationKind.MANY_TO_ONE, trace))
