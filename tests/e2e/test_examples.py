@@ -18,8 +18,7 @@ from factory.artifacts.repository import RepositoryStore
 from factory.artifacts.verify import verify
 from factory.domain.product import Actor, DomainModel, Operation
 from factory.storage.database import Database
-
-from .conftest import Workplace
+from tests.e2e.conftest import Workplace
 
 pytestmark = pytest.mark.timeout(600)
 

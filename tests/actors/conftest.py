@@ -1,0 +1,74 @@
+"""A factory with the greeting plugin: one host process with Ray for all tests of this folder."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from factory.cli.lifecycle import HostProcess
+from factory.client import BuildRequest, Factory
+from factory.control.progress import Progress
+from factory.settings import Settings
+
+HERE = Path(__file__).parent
+ENVIRONMENT = {
+    "FACTORY_PLUGINS": '["tests.actors.greeting"]',
+    "FACTORY_BLUEPRINT_DIR": str(HERE / "blueprints"),
+    "FACTORY_POOL_IDLE_SECONDS": "8",
+    "PYTHONPATH": str(HERE.parents[1]),
+}
+
+
+@pytest.fixture(scope="session")
+def plugin_settings() -> Iterator[Settings]:
+    """Give settings with the plugin, and the same in the environment of what is started."""
+    with tempfile.TemporaryDirectory(prefix="factory-actors-") as folder, pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ENVIRONMENT, "FACTORY_DATA_DIR": folder}.items():
+            patch.setenv(name, value)
+        yield Settings()
+
+
+@pytest.fixture(scope="session")
+def host(plugin_settings: Settings) -> Iterator[HostProcess]:
+    """Give a running supervisor."""
+    process = HostProcess(plugin_settings, ("greeter", "answerer", "artifact-validator"), attached=True)
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def factory(plugin_settings: Settings) -> AsyncIterator[Factory]:
+    """Give a client."""
+    async with await Factory.open(plugin_settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def work(factory: Factory, host: HostProcess, tmp_path: Path) -> "Workbench":
+    """Give a way to build courtesies."""
+    return Workbench(factory, host, tmp_path)
+
+
+class Workbench:
+    """Builds visions by the `courtesy` blueprint."""
+
+    def __init__(self, factory: Factory, host: HostProcess, folder: Path) -> None:
+        self.factory = factory
+        self.host = host
+        self.folder = folder
+
+    def request(self, vision: str, name: str = "World") -> BuildRequest:
+        """Return a request for a folder of its own."""
+        slug = name.lower()
+        return BuildRequest(name=name, slug=slug, vision=vision, blueprint="courtesy", out_dir=self.folder / slug)
+
+    async def build(self, request: BuildRequest, *, new: bool = False) -> Progress:
+        """Begin a project and watch it to its end."""
+        project, _ = await self.factory.begin(request, new=new)
+        last: Progress | None = None
+        async for progress in self.factory.watch(project.id):
+            self.host.check()
+            last = progress
+        assert last is not None
+        return last
