@@ -86,112 +86,126 @@ def build_operations(draft: Draft) -> None:
 
 
 def _from_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> None:
-    verb = deed.verb
+    """Let the first rule that fits a deed make its operation."""
+    rules = (_as_record, _as_assignment, _as_transition, _as_move, _as_aspect, _as_reading, _as_making)
+    any(rule(draft, deed, entity) for rule in rules)
+
+
+def _as_record(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
+    return deed.state is None and _record_of_deed(draft, deed, entity)
+
+
+def _as_assignment(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
+    """Set a relation, unless the verb names a state of the thing ("assigned")."""
     lifecycle = draft.lifecycles.get(entity.words)
-    if deed.state is None and _record_of_deed(draft, deed, entity):
-        return
-    if (
-        verb in ASSIGN_VERBS
-        and deed.related
-        and not (lifecycle is not None and leads_to(verb, lifecycle.states))
-        and assign_relation(draft, deed, entity)
-    ):
-        return
-    if lifecycle is not None:
-        target = leads_to(verb, lifecycle.states, deed.state)
-        step = next(
-            (
-                item
-                for item in lifecycle.transitions.values()
-                if item.target == target and (item.verb == verb or item.verb.startswith("mark "))
-            ),
-            None,
-        )
-        by_name = lifecycle.transitions.get(snake_name(verb, "to"))
-        step = by_name if by_name is not None and (deed.state is None or by_name.target == deed.state) else step
-        if step is not None:
-            put_operation(draft, OperationKind.TRANSITION, step.verb, entity.words, deed, transition=step.name)
-            return
-        if target == lifecycle.initial and verb not in READ_VERBS:
-            put_operation(draft, OperationKind.CREATE, verb, entity.words, deed)
-            return
-    if verb == "join" and join_group(draft, deed, entity):
-        return
-    links = [
-        word
-        for preposition, word in deed.related
-        if preposition in ("to", "into", "from") and draft.link(entity.words, word) is not None
-    ]
-    if verb in RESCHEDULE_VERBS | {"transfer", "switch", "relocate"} and links:
+    moves = lifecycle is not None and leads_to(deed.verb, lifecycle.states) is not None
+    return deed.verb in ASSIGN_VERBS and bool(deed.related) and not moves and assign_relation(draft, deed, entity)
+
+
+def _as_transition(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
+    """Change the state; a verb that leads to the first state makes the thing."""
+    lifecycle = draft.lifecycles.get(entity.words)
+    if lifecycle is None:
+        return False
+    target = leads_to(deed.verb, lifecycle.states, deed.state)
+    fitting = [step for step in lifecycle.transitions.values() if step.target == target]
+    step = next((step for step in fitting if step.verb == deed.verb or step.verb.startswith("mark ")), None)
+    named = lifecycle.transitions.get(snake_name(deed.verb, "to"))
+    step = named if named is not None and (deed.state is None or named.target == deed.state) else step
+    if step is not None:
+        put_operation(draft, OperationKind.TRANSITION, step.verb, entity.words, deed, transition=step.name)
+    elif target == lifecycle.initial and deed.verb not in READ_VERBS:
+        put_operation(draft, OperationKind.CREATE, deed.verb, entity.words, deed)
+    else:
+        return False
+    return True
+
+
+def _as_move(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
+    """Move in time ("reschedule", "renew") or to another thing ("move a session to another room")."""
+    if deed.verb == "join" and join_group(draft, deed, entity):
+        return True
+    near = [word for preposition, word in deed.related if preposition in ("to", "into", "from")]
+    links = [word for word in near if draft.link(entity.words, word) is not None]
+    if links and deed.verb in RESCHEDULE_VERBS | {"transfer", "switch", "relocate"}:
         change_link(draft, deed, entity, links[0])
-        return
-    if verb in RESCHEDULE_VERBS:
-        times = [
-            item.name
-            for item in entity.fields.values()
-            if item.type in _TIMES and not _MOMENTS & set(item.name.split("_"))
-        ]
-        if verb in ("renew", "extend", "prolong"):
-            late = [
-                name
-                for name in times
-                if any(word in name for word in ("end", "due", "until", "expir", "return", "valid"))
-            ]
-            times = late or times[-1:]
-        moved = deed.aspects or tuple(times)
+        return True
+    if deed.verb in RESCHEDULE_VERBS:
+        moved = list(deed.aspects) or _times(deed.verb, entity)
         if moved:
-            put_operation(draft, OperationKind.CHANGE, verb, entity.words, deed).fields = list(moved)
-        return
-    if verb in ASSIGN_VERBS and assign_relation(draft, deed, entity):
-        return
+            put_operation(draft, OperationKind.CHANGE, deed.verb, entity.words, deed).fields = moved
+        return True
+    return deed.verb in ASSIGN_VERBS and assign_relation(draft, deed, entity)
+
+
+def _times(verb: str, entity: EntityDraft) -> list[str]:
+    """Return the fields that a change of time sets; a renewal sets the end alone."""
+    times = [
+        item.name for item in entity.fields.values() if item.type in _TIMES and not _MOMENTS & set(item.name.split("_"))
+    ]
+    if verb not in ("renew", "extend", "prolong"):
+        return times
+    ends = ("end", "due", "until", "expir", "return", "valid")
+    return [name for name in times if any(word in name for word in ends)] or times[-1:]
+
+
+def _as_aspect(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
+    """Set the fields the text names: "rate a talk", "change the price of a product", "record the mileage"."""
+    verb, aspects = deed.verb, list(deed.aspects)
     if verb in _RATING:
-        aspects = list(deed.aspects) or [name for name in _ASPECT_OF_VERB.get(verb, ()) if name in entity.fields][:1]
+        aspects = aspects or [name for name in _ASPECT_OF_VERB.get(verb, ()) if name in entity.fields][:1]
         if aspects:
             put_operation(draft, OperationKind.CHANGE, verb, entity.words, deed).fields = aspects
-        return
-    if verb in READ_VERBS and not (verb == "list" and (not deed.plural or _offers(draft, deed))):
-        listed = deed.plural or verb in LIST_VERBS
-        put_operation(draft, OperationKind.LIST if listed else OperationKind.READ, verb, entity.words, deed)
-    elif verb in MANAGE_VERBS:
-        for kind, word in (
-            (OperationKind.CREATE, "create"),
-            (OperationKind.LIST, "list"),
-            (OperationKind.READ, "view"),
-            (OperationKind.UPDATE, "update"),
-        ):
+        return True
+    changing = verb in ("change", "set", "adjust", "correct") and len(aspects) < len(entity.fields)
+    recording = verb in CREATE_VERBS - UPDATE_VERBS - READ_VERBS - MANAGE_VERBS - DELETE_VERBS
+    if not aspects or not (changing or recording):
+        return False
+    said = f"{verb} {' and '.join(aspect.replace('_', ' ') for aspect in aspects)}"
+    put_operation(draft, OperationKind.CHANGE, said, entity.words, deed).fields = aspects
+    return True
+
+
+def _as_reading(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
+    verb = deed.verb
+    if verb not in READ_VERBS or (verb == "list" and (not deed.plural or _offers(draft, deed))):
+        return False
+    listed = deed.plural or verb in LIST_VERBS
+    put_operation(draft, OperationKind.LIST if listed else OperationKind.READ, verb, entity.words, deed)
+    return True
+
+
+def _as_making(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
+    verb = deed.verb
+    if verb in MANAGE_VERBS:
+        for kind, word in _MANAGING:
             put_operation(draft, kind, word, entity.words, deed)
     elif verb in UPDATE_VERBS:
-        if deed.aspects and len(deed.aspects) < len(entity.fields) and verb in ("change", "set", "adjust", "correct"):
-            put_operation(
-                draft,
-                OperationKind.CHANGE,
-                f"{verb} {' and '.join(aspect.replace('_', ' ') for aspect in deed.aspects)}",
-                entity.words,
-                deed,
-            ).fields = list(deed.aspects)
-        else:
-            put_operation(draft, OperationKind.UPDATE, verb, entity.words, deed)
+        put_operation(draft, OperationKind.UPDATE, verb, entity.words, deed)
     elif verb in DELETE_VERBS:
         put_operation(draft, OperationKind.DELETE, verb, entity.words, deed)
-    elif deed.aspects and verb in CREATE_VERBS:
-        settable = list(deed.aspects)
-        put_operation(
-            draft,
-            OperationKind.CHANGE,
-            f"{verb} {' and '.join(name.replace('_', ' ') for name in settable)}",
-            entity.words,
-            deed,
-        ).fields = settable
-    elif verb in CREATE_VERBS:
-        made = {
-            other.verb
-            for other in draft.deeds
-            if other.entity == entity.words
-            and other.verb in CREATE_VERBS - WEAK_CREATE_VERBS
-            and not leaves_record(draft, other.verb, entity)
-        }
-        if not deed.preposition and (verb not in WEAK_CREATE_VERBS or not made):
-            put_operation(draft, OperationKind.CREATE, verb, entity.words, deed)
+    elif verb in CREATE_VERBS and not deed.preposition and (verb not in WEAK_CREATE_VERBS or not _made(draft, entity)):
+        put_operation(draft, OperationKind.CREATE, verb, entity.words, deed)
+    else:
+        return False
+    return True
+
+
+_MANAGING = (
+    (OperationKind.CREATE, "create"),
+    (OperationKind.LIST, "list"),
+    (OperationKind.READ, "view"),
+    (OperationKind.UPDATE, "update"),
+)
+
+
+def _made(draft: Draft, entity: EntityDraft) -> bool:
+    """Tell whether a plain verb of making is said of the thing, so that "send" and the like make none."""
+    return any(
+        other.verb in CREATE_VERBS - WEAK_CREATE_VERBS and not leaves_record(draft, other.verb, entity)
+        for other in draft.deeds
+        if other.entity == entity.words
+    )
 
 
 def _record_of_deed(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:

@@ -255,75 +255,86 @@ class _Open:
 
 
 def _blocks(masked: str, body_start: int) -> Iterator[Block]:
-    path: list[tuple[int, str]] = []
-    current: _Open | None = None
-    indents: list[int] = []
+    reader = _Reader(masked)
     position = body_start
     for line in masked[body_start:].split("\n"):
-        start, position = position, position + len(line) + 1
+        yield from reader.read(line, position)
+        position += len(line) + 1
+    yield from reader.close()
+
+
+class _Reader:
+    """Reads lines into blocks; holds the block that is not finished yet and the headings above it."""
+
+    def __init__(self, masked: str) -> None:
+        self._masked = masked
+        self._path: list[tuple[int, str]] = []
+        self._indents: list[int] = []
+        self._current: _Open | None = None
+
+    def read(self, line: str, start: int) -> Iterator[Block]:
+        """Take the next line, and yield the blocks that it finishes."""
         stripped = line.strip()
-        if not stripped or _RULE.fullmatch(line):
-            if (
-                current is not None
-                and _RULE.fullmatch(line)
-                and current.kind is BlockKind.PARAGRAPH
-                and len(current.pieces) == 1
-                and "=" in line
-            ):
-                current.kind, current.level = BlockKind.HEADING, 1
-            finished = _finish(current, masked, path)
-            current = None
-            if finished is not None:
-                yield finished
-            continue
-        quote = len(line) - len(line.lstrip(" >"))
-        heading = _HEADING.match(line.strip())
+        heading = _HEADING.match(stripped)
         item = _ITEM.match(line.lstrip(">") if line.startswith(">") else line)
-        if heading is not None:
-            finished = _finish(current, masked, path)
-            if finished is not None:
-                yield finished
-            offset = start + line.index(heading.group("text"), line.index("#") + len(heading.group("mark")))
-            made = _Open(BlockKind.HEADING, len(heading.group("mark")), [(offset, offset + len(heading.group("text")))])
-            current, indents = None, []
-            finished = _finish(made, masked, path)
-            if finished is not None:
-                yield finished
+        if not stripped or _RULE.fullmatch(line):
+            self._underline(line)
+            yield from self.close()
+        elif heading is not None:
+            yield from self.close()
+            begin = start + line.index(heading.group("text"), line.index("#") + len(heading.group("mark")))
+            level = len(heading.group("mark"))
+            self._current = _Open(BlockKind.HEADING, level, [(begin, begin + len(heading.group("text")))])
+            self._indents = []
+            yield from self.close()
         elif item is not None:
-            finished = _finish(current, masked, path)
-            if finished is not None:
-                yield finished
-            indent = len(item.group("indent"))
-            while indents and indents[-1] >= indent:
-                indents.pop()
-            indents.append(indent)
-            begin = start + line.index(item.group("mark")) + len(item.group("mark"))
-            begin = start + len(line) - len(item.group("text"))
-            current = _Open(BlockKind.ITEM, len(indents) - 1, [(begin, start + len(line))], indent)
+            yield from self.close()
+            self._item(line, start, item)
         elif stripped.startswith("|"):
-            finished = _finish(current, masked, path)
-            if finished is not None:
-                yield finished
-            current = None
+            yield from self.close()
             if not re.fullmatch(r"[|:\- ]+", stripped):
-                yield _row(masked, start, line, path)
-        elif current is not None and not (
-            current.kind is BlockKind.PARAGRAPH and (_is_title(masked, current) or _STORY_LINE.match(line))
-        ):
-            current.pieces.append((start + quote, start + len(line)))
+                yield _row(self._masked, start, line, self._path)
         else:
-            finished = _finish(current, masked, path)
-            if finished is not None:
-                yield finished
-            if not line.startswith(" "):
-                indents = []
-            current = _Open(BlockKind.PARAGRAPH, 0, [(start + quote, start + len(line))])
-    finished = _finish(current, masked, path)
-    if finished is not None:
-        yield finished
+            yield from self._text(line, start)
+
+    def close(self) -> Iterator[Block]:
+        """Yield the block that is open, if any."""
+        finished = _finish(self._current, self._masked, self._path)
+        self._current = None
+        if finished is not None:
+            yield finished
+
+    def _underline(self, line: str) -> None:
+        """Make a heading of a line that is underlined with equals signs."""
+        current = self._current
+        if current is not None and "=" in line and current.kind is BlockKind.PARAGRAPH and len(current.pieces) == 1:
+            current.kind, current.level = BlockKind.HEADING, 1
+
+    def _item(self, line: str, start: int, item: re.Match[str]) -> None:
+        indent = len(item.group("indent"))
+        while self._indents and self._indents[-1] >= indent:
+            self._indents.pop()
+        self._indents.append(indent)
+        begin = start + len(line) - len(item.group("text"))
+        self._current = _Open(BlockKind.ITEM, len(self._indents) - 1, [(begin, start + len(line))], indent)
+
+    def _text(self, line: str, start: int) -> Iterator[Block]:
+        piece = (start + len(line) - len(line.lstrip(" >")), start + len(line))
+        current = self._current
+        ends = current is not None and current.kind is BlockKind.PARAGRAPH
+        ends = ends and (_STORY_LINE.match(line) is not None or _is_title(self._masked, current))
+        if current is not None and not ends:
+            current.pieces.append(piece)
+            return
+        yield from self.close()
+        if not line.startswith(" "):
+            self._indents = []
+        self._current = _Open(BlockKind.PARAGRAPH, 0, [piece])
 
 
-def _is_title(masked: str, current: _Open) -> bool:
+def _is_title(masked: str, current: _Open | None) -> bool:
+    if current is None:
+        return False
     text = masked[current.pieces[0][0] : current.pieces[-1][1]].strip(" *_")
     return len(current.pieces) == 1 and text.endswith(":") and len(text.split()) <= _TITLE_WORDS
 

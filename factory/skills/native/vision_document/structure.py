@@ -51,76 +51,52 @@ _HAVING = (
 
 
 def read_structure(draft: Draft, statement: Statement, clause: Clause) -> None:
-    """Read fields and relations from "each patient has a name", "the weight of an animal", "for every plot we keep its size"."""
+    """Read fields and relations from "each patient has a name" and "for every plot we keep its size"."""
     base = clause.verb.split(" ")[0]
     if clause.negated:
         return
     if base == "belong":
         for subject in clause.subjects:
-            for _, target in (pair for pair in clause.prepositions if pair[0] == "to"):
+            for target in clause.targets("to"):
                 _relate(draft, statement, subject, target, rule="belongs-to")
         return
-    if _placed(draft, statement, clause):
+    if _placed(draft, statement, clause) or (base in ("be", "assign", "link") and _OWNED.search(statement.text)):
         return
-    if base in ("be", "assign", "link") and re.search(
-        r"\b(?:part of|assigned to|linked to|owned by)\b", statement.text
-    ):
+    if base in _HAVING and _parts_of(draft, statement, clause, base):
         return
-    subject_entities = [
-        found
-        for phrase in clause.subjects
-        if not phrase.pronoun and (found := draft.find(singular(phrase.name))) is not None
-    ]
-    if base in _HAVING:
-        owner: EntityDraft | None = None
-        made_for = False
-        if (
-            base
-            in (
-                "have",
-                "include",
-                "contain",
-                "carry",
-                "show",
-                "need",
-                "get",
-                "consist",
-                "comprise",
-                "hold",
-                "state",
-                "mention",
-                "specify",
-                "list",
-            )
-            and subject_entities
-            and (not draft.actor(subject_entities[0].words) or base in ("have", "include"))
-        ):
-            owner = subject_entities[0]
-        for word, phrase in clause.prepositions:
-            if (
-                owner is None
-                and word in ("for", "about", "of", "per")
-                and (found := draft.find_within(singular(phrase.name))) is not None
-            ):
-                owner, made_for = found, True
-        parts = clause.objects if base != "consist" else clause.targets("of")
-        if owner is None:
-            owner = next(
-                (
-                    found
-                    for phrase in parts
-                    if phrase.owner is not None
-                    and (found := draft.find_within(singular(phrase.owner.name))) is not None
-                ),
-                None,
-            )
-        if owner is not None:
-            for part in parts:
-                if not (made_for and draft.find(singular(part.name)) is not None):
-                    _part(draft, statement, owner, part, composed=base in ("consist", "comprise"))
-            return
     for phrase in clause.objects:
         _aspect(draft, statement, clause, phrase)
+
+
+_OWNED = re.compile(r"\b(?:part of|assigned to|linked to|owned by)\b")
+_OWNING = frozenset("have include contain carry show need get consist comprise hold state mention specify list".split())
+
+
+def _parts_of(draft: Draft, statement: Statement, clause: Clause, base: str) -> bool:
+    """Add what a thing has: its subject's parts, or those of what stands behind "for" and "of"."""
+    parts = clause.targets("of") if base == "consist" else clause.objects
+    owner = _having_subject(draft, clause) if base in _OWNING else None
+    if owner is not None and draft.actor(owner.words) and base not in ("have", "include"):
+        owner = None
+    made_for = False
+    if owner is None:
+        behind = (draft.find_within(singular(phrase.name)) for phrase in clause.targets("for", "about", "of", "per"))
+        owner = next((found for found in behind if found is not None), None)
+        made_for = owner is not None
+    if owner is None:
+        owners = (draft.find_within(singular(part.owner.name)) for part in parts if part.owner is not None)
+        owner = next((found for found in owners if found is not None), None)
+    if owner is None:
+        return False
+    for part in parts:
+        if not (made_for and draft.find(singular(part.name)) is not None):
+            _part(draft, statement, owner, part, composed=base in ("consist", "comprise"))
+    return True
+
+
+def _having_subject(draft: Draft, clause: Clause) -> EntityDraft | None:
+    found = (draft.find(singular(phrase.name)) for phrase in clause.subjects if not phrase.pronoun)
+    return next((entity for entity in found if entity is not None), None)
 
 
 _PLACING = frozenset(
@@ -134,34 +110,40 @@ _AUTHORING = frozenset("""lead teach write own run supervise manage guide make g
 def _placed(draft: Draft, statement: Statement, clause: Clause) -> bool:
     """Read "classes take place in rooms" and "each case is led by one lawyer"."""
     base = clause.verb.split(" ")[0]
-    things = [
-        (phrase, found)
-        for phrase in (*clause.subjects, *clause.objects)
-        if not phrase.pronoun and (found := draft.find(singular(phrase.name))) is not None
-    ]
+    if clause.modal:
+        return False
     if clause.passive and base in _AUTHORING and clause.objects:
-        for person in clause.subjects:
-            words = singular(person.name)
-            made = draft.find(singular(clause.objects[0].name))
-            if made is None or not is_person(words) or clause.modal:
-                continue
-            trace = statement.trace(draft, clause.objects[0].start, max(person.end, clause.end), "made-by", 0.8)
-            target = person_entity(draft, words, trace, f"a {made.words} is {participle(base)} by one")
-            draft.relate(RelationDraft(made.words, target.words, RelationKind.MANY_TO_ONE, trace, required=False))
-            return True
+        return _made_by(draft, statement, clause, base)
+    if base not in _PLACING:
         return False
-    if base not in _PLACING or clause.modal or not things:
-        return False
-    phrase, source = things[0]
-    if is_person(source.words) and base not in ("live", "work", "play"):
-        return False
-    for _, other in (pair for pair in clause.prepositions if pair[0] in ("in", "at", "on")):
+    for phrase in (*clause.subjects, *clause.objects):
+        source = None if phrase.pronoun else draft.find(singular(phrase.name))
+        if source is not None:
+            people_stay = is_person(source.words) and base not in ("live", "work", "play")
+            return not people_stay and _placed_in(draft, statement, clause, phrase, source)
+    return False
+
+
+def _made_by(draft: Draft, statement: Statement, clause: Clause, base: str) -> bool:
+    made = draft.find(singular(clause.objects[0].name))
+    for person in clause.subjects:
+        words = singular(person.name)
+        if made is None or not is_person(words):
+            continue
+        trace = statement.trace(draft, clause.objects[0].start, max(person.end, clause.end), "made-by", 0.8)
+        target = person_entity(draft, words, trace, f"a {made.words} is {participle(base)} by one")
+        draft.relate(RelationDraft(made.words, target.words, RelationKind.MANY_TO_ONE, trace, required=False))
+        return True
+    return False
+
+
+def _placed_in(draft: Draft, statement: Statement, clause: Clause, phrase: Phrase, source: EntityDraft) -> bool:
+    for other in clause.targets("in", "at", "on"):
         target = draft.find(singular(other.name))
         if target is not None and target is not source:
             trace = statement.trace(draft, phrase.start, max(phrase.end, other.end), "placed-in", 0.8)
-            draft.relate(
-                RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace, required=base != "hold")
-            )
+            required = not clause.verb.startswith("hold")
+            draft.relate(RelationDraft(source.words, target.words, RelationKind.MANY_TO_ONE, trace, required=required))
             return True
     return False
 

@@ -18,36 +18,43 @@ from factory.skills.native.vision_document.structure import (
 def find_things(draft: Draft, statements: list[Statement]) -> None:
     """Add entities, fields and relations that prose and stories name; declared lines win over all of it."""
     declared = bool(draft.entities)
+    active = [statement for statement in statements if _speaks(statement)]
     if not declared:
-        for item in choose(draft, gather(draft, statements)):
-            confidence = 0.9 if item.made and item.count > 1 else 0.7
-            trace = item.trace.model_copy(update={"confidence": confidence})
-            made = EntityDraft(words=item.noun, trace=trace)
-            if made.name:
-                draft.entities[item.noun] = made
-    active = [
-        statement
-        for statement in statements
-        if statement.section not in SILENT - {Section.RELATIONS}
-        and (statement.story is not None or not (is_as_is(statement.text) or is_excluded(statement.text)))
-    ]
-    if not declared:
+        _add_nouns(draft, statements)
         for statement in active:
             add_records_of_deeds(draft, statement)
     for statement in active:
         relate_own(draft, statement, declared=declared)
     read_states(draft, active)
-    if declared:
-        return
-    for statement in active:
+    if not declared:
+        _add_structure(draft, active)
+
+
+def _speaks(statement: Statement) -> bool:
+    """Tell whether a sentence says what the product is to be, not how things are or what is left out."""
+    if statement.section in SILENT - {Section.RELATIONS}:
+        return False
+    return statement.story is not None or not (is_as_is(statement.text) or is_excluded(statement.text))
+
+
+def _add_nouns(draft: Draft, statements: list[Statement]) -> None:
+    for item in choose(draft, gather(draft, statements)):
+        confidence = 0.9 if item.made and item.count > 1 else 0.7
+        made = EntityDraft(words=item.noun, trace=item.trace.model_copy(update={"confidence": confidence}))
+        if made.name:
+            draft.entities[item.noun] = made
+
+
+def _add_structure(draft: Draft, statements: list[Statement]) -> None:
+    for statement in statements:
         for clause in statement.clauses:
             read_structure(draft, statement, clause)
-    for statement in active:
+    for statement in statements:
         read_listed_fields(draft, statement)
-    for statement in active:
+    for statement in statements:
         for clause in statement.clauses:
             read_links(draft, statement, clause)
-    for statement in active:
+    for statement in statements:
         read_counted(draft, statement)
     for entity in draft.entities.values():
         add_record_fields(draft, entity)
