@@ -2,12 +2,13 @@
 
     python benchmarks/extraction.py --data DIR [--json] [--errors]
 
-DIR holds `*.jsonl` files, one story per line: `{"text": …, "entities": [{"label", "start_offset", "end_offset"}]}` with the
-labels Persona, Entity and Action. Matching, per story and label, each gold span used once:
+DIR holds `*.jsonl` files, one story per line: `{"text": …, "entities": [{"label", "start_offset", "end_offset"}]}`
+with the labels Persona, Entity and Action. Matching, per story and label, each gold span used once:
 
 - exact: equal text after lower case, without leading determiners and outer punctuation, words compared by lemma
   (singular of nouns, base form of verbs);
-- relaxed: one of the two normalised texts contains the other as whole words ("data package" and "previously tagged data package").
+- relaxed: one of the two normalised texts contains the other as whole words ("data package" and "previously tagged
+  data package").
 
 Precision, recall and F1 are over all stories of a file, and over all files together.
 """
@@ -28,7 +29,7 @@ _DETERMINERS = frozenset("a an the my our your his her its their this that these
 
 def normalise(text: str, label: str) -> str:
     """Return a span's text for comparison."""
-    words = [word for word in re.findall(r"[\w*&/.'-]+", text.lower().strip(" .,;:'\"()"))]
+    words = re.findall(r"[\w*&/.'-]+", text.lower().strip(" .,;:'\"()"))
     while len(words) > 1 and words[0] in _DETERMINERS:
         words = words[1:]
     words = [word.strip(".") for word in words]

@@ -41,7 +41,11 @@ FIELDS = [
 
 @pytest.mark.parametrize(("written", "kind", "constraints", "required"), FIELDS, ids=[row[0] for row in FIELDS])
 def test_a_field_gets_its_type_limits_and_mark(
-    read: Read, written: str, kind: FieldType, constraints: dict[str, object], required: bool
+    read: Read,
+    written: str,
+    kind: FieldType,
+    constraints: dict[str, object],
+    required: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     model = read(f"## Entities\n- Thing: label, {written}")
     field = model.entity("Thing").fields[1]
@@ -98,7 +102,7 @@ def test_an_entity_may_be_declared_in_many_shapes(read: Read, written: str) -> N
 
 def test_two_relations_to_one_target_keep_their_roles(read: Read) -> None:
     model = read(
-        "## Entities\n- Account: number\n- Transfer: amount; belongs to Account as sender; belongs to Account as recipient"
+        "## Entities\n- Account: number\n- Transfer: amount; belongs to Account as sender; belongs to Account as recipient"  # noqa: E501 - a list of words
     )
     assert {relation.name for relation in model.relations} == {"sender", "recipient"}
     assert len({relation.inverse for relation in model.relations}) == 2
@@ -133,7 +137,7 @@ def test_a_thing_may_have_a_parent_of_its_kind(read: Read) -> None:
 def test_a_verb_names_the_operation(read: Read, story: str, kind: OperationKind, name: str) -> None:
     model = read(
         f"As a clerk I want to {story} so that it is right.\n\n## Entities\n"
-        "- Appointment: start time, end time, reason, status (booked | cancelled | done); belongs to Doctor\n- Doctor: name"
+        "- Appointment: start time, end time, reason, status (booked | cancelled | done); belongs to Doctor\n- Doctor: name"  # noqa: E501 - a list of words
     )
     found = {operation.name: operation for operation in model.operations}
     assert name in found
@@ -161,7 +165,7 @@ def test_events_are_in_the_past_tense(read: Read, verb: str, event: str) -> None
 def test_states_limit_where_a_transition_may_start(read: Read) -> None:
     model = read(
         "## Entities\n- Claim: title, status (draft | submitted | approved | rejected | paid)\n\n## Rules\n"
-        "- Only approved claims can be paid.\n\n## Features\n- Clerks submit claims.\n- Managers approve or reject claims.\n- Clerks pay claims."
+        "- Only approved claims can be paid.\n\n## Features\n- Clerks submit claims.\n- Managers approve or reject claims.\n- Clerks pay claims."  # noqa: E501 - a list of words
     )
     lifecycle = model.lifecycle_of("Claim")
     assert lifecycle is not None
@@ -171,7 +175,7 @@ def test_states_limit_where_a_transition_may_start(read: Read) -> None:
 
 def test_opposites_lead_back(read: Read) -> None:
     model = read(
-        "## Entities\n- Case: title, status (open | closed)\n\n## Features\n- Lawyers close cases.\n- Lawyers reopen cases."
+        "## Entities\n- Case: title, status (open | closed)\n\n## Features\n- Lawyers close cases.\n- Lawyers reopen cases."  # noqa: E501 - a list of words
     )
     lifecycle = model.lifecycle_of("Case")
     assert lifecycle is not None
@@ -181,7 +185,7 @@ def test_opposites_lead_back(read: Read) -> None:
     }
 
 
-RULES = "## Entities\n- Member: name\n- Book: title\n- Loan: from date, due date, status (active | returned); belongs to Member; belongs to Book\n\n## Rules\n- "
+RULES = "## Entities\n- Member: name\n- Book: title\n- Loan: from date, due date, status (active | returned); belongs to Member; belongs to Book\n\n## Rules\n- "  # noqa: E501 - a list of words
 
 
 def test_a_limit_counts_the_states_it_names(read: Read) -> None:
@@ -208,7 +212,7 @@ def test_a_rule_that_fits_no_shape_is_written_down(read: Read) -> None:
 
 def test_my_records_are_only_mine(read: Read) -> None:
     model = read(
-        "As a tenant I want to see my defects.\nAs a tenant I want to report a defect.\nAs a caretaker I want to see all defects."
+        "As a tenant I want to see my defects.\nAs a tenant I want to report a defect.\nAs a caretaker I want to see all defects."  # noqa: E501 - a list of words
     )
     listing = next(
         operation
@@ -227,7 +231,7 @@ def test_what_is_out_of_scope_is_not_built(read: Read) -> None:
 
 def test_borrowing_leaves_a_loan(read: Read) -> None:
     model = read(
-        "As a member I want to borrow a book so that I can read it.\nAs a member I want to return a book.\nAs a librarian I want to add a book."
+        "As a member I want to borrow a book so that I can read it.\nAs a member I want to return a book.\nAs a librarian I want to add a book."  # noqa: E501 - a list of words
     )
     assert {entity.name for entity in model.entities} == {"Book", "Loan", "Member"}
     assert {(relation.source, relation.target) for relation in model.relations} == {
@@ -247,7 +251,7 @@ def test_every_guess_says_how_to_change_it(read: Read) -> None:
 
 def test_stories_about_the_interface_make_no_things(read: Read) -> None:
     model = read(
-        "As a clerk I want to add an order.\nAs a user I want to log in.\nAs a user I want to see a button on the page.\n"
+        "As a clerk I want to add an order.\nAs a user I want to log in.\nAs a user I want to see a button on the page.\n"  # noqa: E501 - a list of words
         "As a user I want to click the menu so that the dashboard opens."
     )
     assert [entity.name for entity in model.entities] == ["Order"]
@@ -255,7 +259,7 @@ def test_stories_about_the_interface_make_no_things(read: Read) -> None:
 
 def test_code_comments_and_links_are_not_read(read: Read) -> None:
     model = read(
-        "Clerks create [orders](https://example.org/users).\n\n```\nUsers delete planets.\n```\n<!-- Managers create rockets. -->\n"
+        "Clerks create [orders](https://example.org/users).\n\n```\nUsers delete planets.\n```\n<!-- Managers create rockets. -->\n"  # noqa: E501 - a list of words
     )
     assert [entity.name for entity in model.entities] == ["Order"]
 

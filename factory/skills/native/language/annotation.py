@@ -14,7 +14,7 @@ from factory.skills.native.language.parser import parse
 from factory.skills.native.language.stories import StoryParts, split_story
 
 _PERSON_PRONOUNS = frozenset(
-    """i me my mine we us our you your he him she her it its they them their this that these those who which there""".split()
+    """i me my mine we us our you your he him she her it its they them their this that these those who which there""".split()  # noqa: E501 - a list of words
 )
 _STRIPPED = frozenset("a an the my our your his her its their this that these those".split())
 
@@ -109,12 +109,7 @@ def _parsed(text: str, parts: StoryParts | None) -> Iterator[_Part]:
     if parts.benefit is not None:
         begin, end = parts.benefit
         body = text[begin:end].rstrip()
-        lead = (
-            ""
-            if re.match(r"(?:I|we|they|he|she|it|the|a|an|my|our|their|there|no|all|users?)\b", body, re.IGNORECASE)
-            else ""
-        )
-        yield _Part(parse(f"{lead}{body}"), begin - len(lead), len(lead))
+        yield _Part(parse(body), begin, 0)
 
 
 def _verbs(part: _Part) -> Iterator[Token]:
@@ -202,7 +197,7 @@ def _things(text: str, part: _Part) -> Iterator[tuple[Token, Annotated]]:
 
 
 def _pieces(part: _Part, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Yield the noun phrases in a chunk, without determiners; "FABS and FPDS data" and "guide / style sheet" are two."""
+    """Yield the noun phrases in a chunk, without determiners; "FABS and FPDS data" and "guide / style sheet" are two."""  # noqa: E501 - a list of words
     doc = part.doc
     begin = first
     for index in range(first, last + 1):

@@ -196,7 +196,7 @@ def _is_verb(token: Token) -> bool:
     return token.pos_ == "AUX" and token.lemma_ in ("be", "have") and token.dep_ not in ("aux", "auxpass")
 
 
-def _clause(token: Token, sentence: Span) -> Clause:
+def _clause(token: Token, sentence: Span) -> Clause:  # noqa: C901, PLR0912 - one case after the other, in the order that decides
     subjects: list[Phrase] = []
     objects: list[Phrase] = []
     prepositions: list[tuple[str, Phrase]] = []
@@ -287,7 +287,7 @@ def _prepositions(token: Token) -> Iterator[tuple[str, Phrase]]:
             yield from _prepositions(child)
 
 
-def _inherit(clause: Clause, token: Token, found: list[Clause]) -> Clause:
+def _inherit(clause: Clause, token: Token, found: list[Clause]) -> Clause:  # noqa: C901 - one case after the other, in the order that decides
     """Take subject and modal from the governing verb, and an object shared by joined verbs."""
     by_token = {item.token: item for item in found}
     if token.dep_ == "relcl" and clause.subjects and clause.subjects[0].name in ("who", "that", "which"):

@@ -184,7 +184,19 @@ ASSIGN_VERBS = _phrases(
 TRANSITION_VERBS = MappingProxyType(
     dict.fromkeys(
         _phrases(
-            """cancel, approve, reject, accept, decline, deny, complete, finish, close, open, reopen, publish, unpublish,\n    archive, unarchive, activate, deactivate, reactivate, suspend, resume, start, submit, resubmit, confirm,\n    return, ship, deliver, dispatch, pay, resolve, escalate, lock, unlock, verify, freeze, withdraw, refund,\n    retire, pause, stop, end, release, void, expire, receive, pack, pick up, check in, check out, collect,\n    fulfil, fulfill, sign, countersign, certify, acknowledge, investigate, settle, discharge, dismiss, revoke,\n    restore, terminate, ban, unban, block, unblock, hide, disable, enable, redeem, award, grant, endorse,\n    ratify, waive, postpone, abort, lose, win, shortlist, hire, adopt, repair, inspect, clean, review, triage,\n    process, invoice, sell, seat, serve, prepare, cook, load, unload, plant, harvest, admit, graduate,\n    quarantine, recall, schedule, finalise, finalize, distribute, validate, implement, translate, score,\n    evaluate, judge, disqualify, forfeit, register, mute, shelve, ground, board, land, check-in, check-out,\n    mark, flag, retract, decommission, dispute, clear, reconcile, post, authorise, authorize, put on hold,\n    call off, sign off, write off, hand over, hand out, promote, book, order, request, reserve"""
+            """cancel, approve, reject, accept, decline, deny, complete, finish, close, open, reopen, publish, unpublish,\n
+    archive, unarchive, activate, deactivate, reactivate, suspend, resume, start, submit, resubmit,
+    confirm,\n return, ship, deliver, dispatch, pay, resolve, escalate, lock, unlock, verify, freeze,
+    withdraw, refund,\n retire, pause, stop, end, release, void, expire, receive, pack, pick up, check in,
+    check out, collect,\n fulfil, fulfill, sign, countersign, certify, acknowledge, investigate, settle,
+    discharge, dismiss, revoke,\n restore, terminate, ban, unban, block, unblock, hide, disable, enable,
+    redeem, award, grant, endorse,\n ratify, waive, postpone, abort, lose, win, shortlist, hire, adopt,
+    repair, inspect, clean, review, triage,\n process, invoice, sell, seat, serve, prepare, cook, load,
+    unload, plant, harvest, admit, graduate,\n quarantine, recall, schedule, finalise, finalize, distribute,
+    validate, implement, translate, score,\n evaluate, judge, disqualify, forfeit, register, mute, shelve,
+    ground, board, land, check-in, check-out,\n mark, flag, retract, decommission, dispute, clear,
+    reconcile, post, authorise, authorize, put on hold,\n call off, sign off, write off, hand over, hand
+    out, promote, book, order, request, reserve"""  # noqa: E501 - a list of words
         ),
         "",
     )
@@ -350,7 +362,8 @@ KNOWN_VERBS = frozenset(
         | frozenset(TRANSITION_VERBS)
         | AMBIGUOUS_VERBS
         | _words(
-            """belong consist contain have comprise include measure examine diagnose prescribe arrive depart vaccinate use be"""
+            """belong consist contain have comprise include measure examine diagnose prescribe arrive depart vaccinate use
+    be"""  # noqa: E501 - a list of words
         )
     )
     for word in (verb, verb.split(" ")[0])
@@ -394,4 +407,4 @@ def may_be_person(noun: str) -> bool:
     last = noun.rpartition(" ")[2]
     if is_person(last):
         return True
-    return last not in NOT_PERSONS and len(last) > 4 and last.endswith(("er", "or", "ist", "ian", "eer", "ee", "ant"))
+    return last not in NOT_PERSONS and len(last) > 4 and last.endswith(("er", "or", "ist", "ian", "eer", "ee", "ant"))  # noqa: PLR2004 - a length of a word or name

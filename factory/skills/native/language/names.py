@@ -9,8 +9,8 @@ from factory.domain.product import IMPLICIT_FIELDS, snake
 
 _LETTERS = str.maketrans(
     {
-        "ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "œ": "oe", "Œ": "Oe", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
-        "ð": "d", "þ": "th", "ı": "i", "&": " and ", "%": " percent ", "€": " euro ", "£": " pound ", "@": " at ",
+        "ß": "ss", "æ": "ae", "Æ": "Ae", "ø": "o", "Ø": "O", "œ": "oe", "Œ": "Oe", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",  # noqa: E501 - a list of words
+        "ð": "d", "þ": "th", "ı": "i", "&": " and ", "%": " percent ", "€": " euro ", "£": " pound ", "@": " at ",  # noqa: RUF001 - authors write dashes
         "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ä": "ae", "ö": "oe", "ü": "ue", "'": "", "\u2019": "",
     }
 )  # fmt: skip

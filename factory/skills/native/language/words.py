@@ -90,7 +90,7 @@ _SINGULAR_EXCEPTIONS = {
 }
 
 _IRREGULAR = {
-    # base: (past, participle)
+    # base: (past, participle)  # noqa: ERA001 - a heading of a table
     "be": ("was", "been"),
     "beat": ("beat", "beaten"),
     "become": ("became", "become"),
@@ -225,7 +225,7 @@ _VOWELS = "aeiou"
 
 
 @cache
-def singular(noun: str) -> str:
+def singular(noun: str) -> str:  # noqa: PLR0911 - one case after the other, in the order that decides
     """Return the singular of a lower-case noun; a compound is changed at its last word."""
     head, space, last = noun.rpartition(" ")
     if space:

@@ -268,7 +268,7 @@ def _operations(draft: Draft) -> tuple[list[Operation], list[DomainEvent], dict[
     return operations, events, event_of_step
 
 
-def _operation_name(draft: Draft, item: OperationDraft) -> str:
+def _operation_name(draft: Draft, item: OperationDraft) -> str:  # noqa: PLR0911 - one case after the other, in the order that decides
     entity = draft.entities[item.entity].words
     verb = item.verb
     if verb.startswith("mark "):

@@ -16,7 +16,7 @@ from factory.skills.native.vision_document.source import Block, BlockKind
 
 _NAME = r"[A-Za-z\u00c0-\u024f][\w\u00c0-\u024f'& /-]{0,58}?"
 _HEAD = re.compile(
-    rf"^(?P<name>{_NAME})\s*(?:\((?P<note>[^()]*)\))?\s*(?:(?P<sep>:|=|\s[-–—]{{1,2}}\s)|(?P<verb>\b(?:has|"
+    rf"^(?P<name>{_NAME})\s*(?:\((?P<note>[^()]*)\))?\s*(?:(?P<sep>:|=|\s[-–—]{{1,2}}\s)|(?P<verb>\b(?:has|"  # noqa: RUF001 - authors write dashes
     rf"have|with|consists of|contains)\b:?))\s*(?P<body>.*)$"
 )
 
@@ -119,7 +119,7 @@ def _row_field(block: Block) -> str:
     cells = [block.text[start:end] for start, end in block.cells]
     if not cells or re.fullmatch(r"(?:field|name|attribute|column|property|key)s?", cells[0].lower()):
         return ""
-    notes = [cell for cell in cells[1:] if cell and cell not in ("-", "–", "—")]
+    notes = [cell for cell in cells[1:] if cell and cell not in ("-", "–", "—")]  # noqa: RUF001 - authors write dashes
     return f"{cells[0]} ({', '.join(notes)})" if notes else cells[0]
 
 
@@ -145,7 +145,7 @@ def _from_row(
     return entity, [(block, begin, block.text[begin:stop], index) for begin, stop in block.cells[1:] if stop > begin]
 
 
-def _from_line(
+def _from_line(  # noqa: C901, PLR0911, PLR0912 - one case after the other, in the order that decides
     draft: Draft, block: Block, index: int, children: list[tuple[int, Block]], section: Section
 ) -> tuple[EntityDraft, list[Piece]] | None:
     if section in (
@@ -199,7 +199,7 @@ def _from_line(
 
 def _is_sentence(name: str) -> bool:
     words = name.lower().split()
-    return len(words) > 4 or any(
+    return len(words) > 4 or any(  # noqa: PLR2004 - a length of a word or name
         word in {"is", "are", "can", "must", "may", "should", "we", "i", "you", "when", "if"} for word in words
     )
 
@@ -216,7 +216,7 @@ def _looks_declared(name: str, body: str, children: list[tuple[int, Block]]) -> 
     relations = sum(RELATION.match(part) is not None for part in parts)
     noted = sum(bool(re.search(r"\(|\?$|\|", part)) for part in parts)
     if any(
-        len(part.split()) > 6 and "(" not in part and not re.search(r"[|→]|->", part) and not RELATION.match(part)
+        len(part.split()) > 6 and "(" not in part and not re.search(r"[|→]|->", part) and not RELATION.match(part)  # noqa: PLR2004 - a length of a word or name
         for part in parts
     ):
         return False
@@ -251,7 +251,7 @@ def _plain_list(text: str) -> bool:
             and words[0].endswith("s")
             and first != words[0]
             and first in KNOWN_VERBS
-            and not guess_type(bare).confidence > 0.8
+            and not guess_type(bare).confidence > 0.8  # noqa: PLR2004 - a length of a word or name
         ):
             return False
         if len(words) > 1 and words[1] in {"the", "a", "an", "their", "my", "all"}:
@@ -259,7 +259,7 @@ def _plain_list(text: str) -> bool:
     return True
 
 
-def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text: str, pending: list[Pending]) -> None:
+def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text: str, pending: list[Pending]) -> None:  # noqa: C901, PLR0917 - one case after the other, in the order that decides
     def trace(begin: int, end: int, rule: str, confidence: float) -> Trace:
         limit = len(block.text)
         return draft.trace(*block.span(min(begin, limit), min(end, limit)), rule, confidence)
@@ -274,7 +274,7 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
         block.kind in (BlockKind.ITEM, BlockKind.ROW) and start == 0 and grouped is None and not RELATION.match(text)
     )
     if single or (block.kind is BlockKind.ROW and "(" in text and start == block.cells[0][0]):
-        named = re.match(r"[\w\u00c0-\u024f' /-]{1,40}\??\s*(?::|\s[-–—]\s|\()", text)
+        named = re.match(r"[\w\u00c0-\u024f' /-]{1,40}\??\s*(?::|\s[-–—]\s|\()", text)  # noqa: RUF001 - authors write dashes
         if named is not None and not re.match(r"[^()]*\)\s*,", text[named.end() :]):
             made = read_field(text, trace if text in block.text else _whole(trace, block), start, of_person=of_person)
             if made is not None:

@@ -177,7 +177,7 @@ def actors_of(draft: Draft, statement: Statement, clause: Clause) -> tuple[list[
     return list(dict.fromkeys(found)), False
 
 
-def target_of(
+def target_of(  # noqa: C901, PLR0911, PLR0912 - one case after the other, in the order that decides
     draft: Draft, phrase: Phrase, clause: Clause, actors: list[str]
 ) -> tuple[EntityDraft | None, list[str], str | None]:
     """Return the entity a phrase means, the fields of it that it names, and the noun it was named by."""

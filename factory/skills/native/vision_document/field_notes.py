@@ -43,7 +43,7 @@ _WORD_RULES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 _BOUND_RULES: tuple[tuple[str, str], ...] = (
     (rf"(?:between|from)\s+({_NUMBER})\s*%?\s*(?:and|to)\s+({_NUMBER})(?:\s*%)?", "range"),
-    (rf"^({_NUMBER})\s*(?:-|–|—|to|\.\.+)\s*({_NUMBER})(?:\s*%)?(?:\s+stars?)?$", "range"),
+    (rf"^({_NUMBER})\s*(?:-|–|—|to|\.\.+)\s*({_NUMBER})(?:\s*%)?(?:\s+stars?)?$", "range"),  # noqa: RUF001 - authors write dashes
     (rf"(?:at least|no less than|not less than|min(?:imum)?(?: of)?:?|>=|≥)\s*({_NUMBER})", "minimum"),
     (rf"(?:at most|no more than|not more than|up to|max(?:imum)?(?: of)?:?|<=|≤)\s*({_NUMBER})", "maximum"),
     (rf"(?:more than|greater than|over|above|>)\s*({_NUMBER})", "above"),
@@ -152,7 +152,7 @@ _NO_NUMBER = frozenset({FieldType.TEXT, FieldType.RICH_TEXT})
 _NUMERIC = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY, FieldType.PERCENTAGE, FieldType.DURATION})
 
 
-def _split_name(text: str) -> tuple[str, list[str]]:
+def _split_name(text: str) -> tuple[str, list[str]]:  # noqa: C901 - one case after the other, in the order that decides
     """Return the field's name and the texts of its notes: brackets, what follows a colon, an equals sign or a dash."""
     notes: list[str] = []
 
@@ -161,7 +161,7 @@ def _split_name(text: str) -> tuple[str, list[str]]:
         return "" if match.group().rstrip() != match.group(0) else " "
 
     name = re.sub(r"[(\[]([^()\[\]]*)[)\]]", keep, text)
-    for separator in (r"\s*:\s*", r"\s+[-–—]\s+", r"\s*(?<![<>!])=\s*"):
+    for separator in (r"\s*:\s*", r"\s+[-–—]\s+", r"\s*(?<![<>!])=\s*"):  # noqa: RUF001 - authors write dashes
         parts = re.split(separator, name, maxsplit=1)
         if len(parts) == 2:  # noqa: PLR2004 - name and notes
             name = parts[0]
@@ -180,7 +180,7 @@ def _split_name(text: str) -> tuple[str, list[str]]:
         if match is not None:
             name = name[: match.start()]
             notes.append(match.group(1))
-    match = re.search(r"\s+(-?\d+\s*(?:-|–|\.\.+|to)\s*-?\d+)$", name)
+    match = re.search(r"\s+(-?\d+\s*(?:-|–|\.\.+|to)\s*-?\d+)$", name)  # noqa: RUF001 - authors write dashes
     if match is not None:
         name = name[: match.start()]
         notes.append(match.group(1))
@@ -207,7 +207,7 @@ def _read_notes(texts: list[str], words: str) -> _Notes:
     return notes
 
 
-def _read_note(text: str, notes: _Notes, words: str) -> None:
+def _read_note(text: str, notes: _Notes, words: str) -> None:  # noqa: C901, PLR0912 - one case after the other, in the order that decides
     remainder = _take_default(text, notes)
     for worded, digit in _WORDED.items():
         remainder = re.sub(
@@ -315,7 +315,7 @@ def _status_like(words: str) -> bool:
     }
 
 
-def _take_bounds(text: str, notes: _Notes) -> bool:
+def _take_bounds(text: str, notes: _Notes) -> bool:  # noqa: C901, PLR0912 - one case after the other, in the order that decides
     for pattern, rule in _WORD_RULES:
         match = re.search(pattern, text)
         if match is not None:

@@ -14,7 +14,7 @@ def _cues(table: dict[FieldType, str]) -> dict[str, FieldType]:
 # Whole names first, then last words.
 _WHOLE = _cues(
     {
-        FieldType.DATE: "date of birth, birthday, birth date, birthdate, dob, day, deadline, date, holiday, due, expiry",
+        FieldType.DATE: "date of birth, birthday, birth date, birthdate, dob, day, deadline, date, holiday, due, expiry",  # noqa: E501 - a list of words
         FieldType.EMAIL: "e-mail, email, email address, e-mail address, mail address, contact email",
         FieldType.TEXT: "number plate, licence plate, license plate, plate, serial number, account number, invoice "
         "number, order number, "
@@ -32,7 +32,7 @@ _WHOLE = _cues(
         "name, page title, "
         "image title, duration unit, phone type, street, size, dosage, dose, frequency",
         FieldType.RICH_TEXT: "body, terms and conditions, cover letter",
-        FieldType.DATETIME: "start, end, start time, end time, starts at, ends at, when, timestamp, date and time, pickup "
+        FieldType.DATETIME: "start, end, start time, end time, starts at, ends at, when, timestamp, date and time, pickup "  # noqa: E501 - a list of words
         "time, "
         "pick-up time, arrival, departure, check-in, check-out, date time, datetime, departure time, "
         "arrival time, slot time, "
@@ -41,7 +41,7 @@ _WHOLE = _cues(
         "check-out time, entry time, exit time, event time, scheduled time, starts, ends, scheduled for, "
         "recorded at, measured at",
         FieldType.TIME: "opening time, closing time, time of day, time, opens at, closes at, opens, closes",
-        FieldType.INTEGER: "seats, beds, bedrooms, bathrooms, rooms, floors, floor, pages, copies, capacity, spaces, size "
+        FieldType.INTEGER: "seats, beds, bedrooms, bathrooms, rooms, floors, floor, pages, copies, capacity, spaces, size "  # noqa: E501 - a list of words
         "in people, places, "
         "headcount, stock, stars, laps, points, odometer, mileage, year, age, week, semester, version "
         "number, servings, "
@@ -53,13 +53,13 @@ _WHOLE = _cues(
         "persons, people, nights, "
         "pieces, doors, wheels, lanes, credits, ects, experience years, years, years of experience, "
         "number, storeys, spots, ram",
-        FieldType.DURATION: "length of stay, lead time, cooking time, prep time, preparation time, running time, travel "
+        FieldType.DURATION: "length of stay, lead time, cooking time, prep time, preparation time, running time, travel "  # noqa: E501 - a list of words
         "time, waiting time, "
         "response time, duration, hours worked, time spent, delay, cook time, notice period, lateness, playing time",
         FieldType.URL: "website, homepage, link, url, web site, video link, meeting link, repository, repo, repository "
         "url, web address, "
         "github, linkedin, blog, permalink",
-        FieldType.PERCENTAGE: "tax rate, interest rate, vat rate, discount rate, commission rate, humidity, soil moisture, "
+        FieldType.PERCENTAGE: "tax rate, interest rate, vat rate, discount rate, commission rate, humidity, soil moisture, "  # noqa: E501 - a list of words
         "battery level, "
         "battery, progress, vat, occupancy rate, success rate, completion, discount, alcohol content, abv, commission",
         FieldType.MONEY: "hourly rate, daily rate, day rate, nightly rate, pay rate, exchange amount, starting bid, "
@@ -79,7 +79,7 @@ _WHOLE = _cues(
             "phone, telephone, mobile, cell, phone number, mobile number, telephone number, emergency phone, fax"
         ),
         FieldType.UUID: "uuid, guid, external id, correlation id",
-        FieldType.BOOLEAN: "urgent, public, private, paid, active, archived, vegetarian, vegan, gluten free, gluten-free, "
+        FieldType.BOOLEAN: "urgent, public, private, paid, active, archived, vegetarian, vegan, gluten free, gluten-free, "  # noqa: E501 - a list of words
         "remote, featured, "
         "available, verified, vaccinated, neutered, read, done, enabled, disabled, visible, hidden, "
         "fragile, confirmed, "
@@ -92,7 +92,7 @@ _WHOLE = _cues(
 )
 _LAST = _cues(
     {
-        FieldType.MONEY: "price, cost, amount, fee, fees, total, salary, budget, balance, deposit, payment, fine, wage, "
+        FieldType.MONEY: "price, cost, amount, fee, fees, total, salary, budget, balance, deposit, payment, fine, wage, "  # noqa: E501 - a list of words
         "rent, revenue, income, "
         "expense, bid, discount amount, subtotal, charge, charges, tip, premium, bounty, donation, "
         "money, refund, penalty, turnover, value, worth, "
@@ -117,11 +117,11 @@ _LAST = _cues(
         "reading, measurement, threshold, minimum, maximum, min, max, litres, liters, kilograms, kilos, "
         "grams, ph, factor, yield",
         FieldType.BOOLEAN: "flag, required, allowed, enabled, included, accepted",
-        FieldType.FILE: "photo, picture, image, file, attachment, document, logo, avatar, scan, recording, pdf, upload, "
+        FieldType.FILE: "photo, picture, image, file, attachment, document, logo, avatar, scan, recording, pdf, upload, "  # noqa: E501 - a list of words
         "thumbnail, video, audio, "
         "certificate, signature",
         FieldType.GEO_POINT: "coordinates, gps, geolocation",
-        FieldType.RICH_TEXT: "description, note, notes, comment, comments, remarks, remark, body, content, biography, bio, "
+        FieldType.RICH_TEXT: "description, note, notes, comment, comments, remarks, remark, body, content, biography, bio, "  # noqa: E501 - a list of words
         "message, instructions, "
         "instruction, summary, feedback, text, story, article, explanation, justification, abstract, "
         "details, agenda, minutes text, "
@@ -136,7 +136,7 @@ _EXPLICIT = _cues(
         FieldType.TEXT: (
             "text, string, short text, varchar, str, word, words, free text, line, char, chars, name, code, single line"
         ),
-        FieldType.RICH_TEXT: "rich text, rich-text, long text, markdown, html, paragraph, multiline, multi-line text, textarea",
+        FieldType.RICH_TEXT: "rich text, rich-text, long text, markdown, html, paragraph, multiline, multi-line text, textarea",  # noqa: E501 - a list of words
         FieldType.EMAIL: "email, e-mail, email address",
         FieldType.PHONE: "phone, telephone, phone number",
         FieldType.URL: "url, link, uri, web address",
@@ -145,7 +145,7 @@ _EXPLICIT = _cues(
         "in pounds, in usd, in eur, decimal money, cents",
         FieldType.PERCENTAGE: "percentage, percent, %, in percent, in %",
         FieldType.INTEGER: "integer, int, number, whole number, count, bigint, counter",
-        FieldType.DECIMAL: "decimal, float, double, numeric, real, real number, in kg, kg, in km, km, in metres, in meters, "
+        FieldType.DECIMAL: "decimal, float, double, numeric, real, real number, in kg, kg, in km, km, in metres, in meters, "  # noqa: E501 - a list of words
         "celsius, in celsius, "
         "in grams, in litres, in liters, in cm, in m2, litres, grams, cm, metres, degrees, in degrees, "
         "volts, in mm, mm, in kwh, kwh",
@@ -195,7 +195,7 @@ def explicit_type(words: str) -> FieldType | None:
     return _EXPLICIT.get(" ".join(words.lower().split()))
 
 
-def guess_type(words: str) -> Guess:
+def guess_type(words: str) -> Guess:  # noqa: C901, PLR0911 - one case after the other, in the order that decides
     """Return the type a field's name suggests; text with low confidence where nothing is suggested."""
     name = " ".join(words.lower().replace("_", " ").split())
     name = re.sub(r"^(optional|required|unique|the|a|an|its|their)\s+", "", name)

@@ -179,7 +179,7 @@ def _initial_state(verbs: list[str], deeds: list[Deed]) -> str:
     return next((_IMPLYING[verb] for verb in verbs if verb in _IMPLYING), "open")
 
 
-def _lifecycle(
+def _lifecycle(  # noqa: C901 - one case after the other, in the order that decides
     draft: Draft, entity: EntityDraft, status: FieldDraft, deeds: list[Deed], statements: list[Statement]
 ) -> LifecycleDraft:
     states = list(dict.fromkeys(state_name(value) for value in status.values if state_name(value)))
@@ -285,7 +285,7 @@ def _assume_step(draft: Draft, entity: EntityDraft, made: LifecycleDraft, state:
     )
 
 
-def default_sources(made: LifecycleDraft, step: TransitionDraft) -> list[str]:
+def default_sources(made: LifecycleDraft, step: TransitionDraft) -> list[str]:  # noqa: C901, PLR0911 - one case after the other, in the order that decides
     """Return the states a transition may start from where the vision does not say."""
     states = made.states
     verb = step.verb
@@ -298,7 +298,7 @@ def default_sources(made: LifecycleDraft, step: TransitionDraft) -> list[str]:
         return back or [state for state in states if state != step.target]
     if step.target in ABORTED_STATES:
         return [state for state in live if state != step.target]
-    if verb in ("refund",) and "paid" in states:
+    if verb == "refund" and "paid" in states:
         return ["paid"]
     if step.target in REFUSED_STATES:
         twin = next(
@@ -411,7 +411,7 @@ def find_guards(draft: Draft, statements: list[Statement]) -> None:
             continue
         for made in draft.lifecycles.values():
             entity = draft.entities[made.entity]
-            if entity.words not in text.replace("-", " ") and not (
+            if entity.words not in text.replace("-", " ") and not (  # noqa: SIM102 - the two questions are apart
                 limit.group("pronoun") and entity.words.split(" ")[-1] in text
             ):
                 if entity.words.split(" ")[-1] not in text:
@@ -442,8 +442,7 @@ _LIMIT = re.compile(
 
 def _time_limit(text: str) -> re.Match[str] | None:
     plain = re.sub(r"(?P<what>\b)", r"", text)
-    match = re.search(_LIMIT.pattern.replace("(?P<what>(?:it", "(?P<what>(?:(?P<pronoun>it)"), plain)
-    return match
+    return re.search(_LIMIT.pattern.replace("(?P<what>(?:it", "(?P<what>(?:(?P<pronoun>it)"), plain)
 
 
 def guard_condition(entity: EntityDraft, limit: re.Match[str]) -> Condition | None:

@@ -49,7 +49,7 @@ DERIVED_NOUNS = frozenset(
 )
 _COMPOUND = frozenset("lot list part piece step set day site term case person end night week".split()) - {"person"}
 _MADE_BY_HAND = frozenset(
-    """report request message task job visit map question decision change answer update letter task-list address""".split()
+    """report request message task job visit map question decision change answer update letter task-list address""".split()  # noqa: E501 - a list of words
 )
 _WRITING = frozenset(
     """submit write file create raise record make log draft post publish approve review report register ask add plan
@@ -87,7 +87,7 @@ def gather(draft: Draft, statements: list[Statement]) -> dict[str, Evidence]:
     return found
 
 
-def _weighed(clause: Clause, statement: Statement) -> Iterator[tuple[Phrase, float]]:
+def _weighed(clause: Clause, statement: Statement) -> Iterator[tuple[Phrase, float]]:  # noqa: C901, PLR0912 - one case after the other, in the order that decides
     verb = clause.verb
     base = verb.split(" ")[0]
     if base in ("have", "belong", "consist", "contain", "comprise", "include"):
@@ -145,7 +145,7 @@ def usable(name: str) -> bool:
     return not last.endswith(("ness", "ability", "ibility"))
 
 
-def _count(
+def _count(  # noqa: PLR0917 - the parts of one statement
     draft: Draft, statement: Statement, clause: Clause, phrase: Phrase, weight: float, found: dict[str, Evidence]
 ) -> None:
     name = singular(phrase.name)
@@ -225,7 +225,7 @@ def _fold(folded: dict[str, Evidence], lost: str, kept: str) -> None:
 KEEPING = UPDATE_VERBS | DELETE_VERBS | MANAGE_VERBS | RESCHEDULE_VERBS | ASSIGN_VERBS | frozenset(TRANSITION_VERBS)
 
 
-def _is_thing(draft: Draft, item: Evidence) -> bool:
+def _is_thing(draft: Draft, item: Evidence) -> bool:  # noqa: PLR0911 - one case after the other, in the order that decides
     last = item.noun.rsplit(" ", 1)[-1]
     if draft.find(item.noun) is not None:
         return False

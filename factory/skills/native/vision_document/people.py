@@ -20,7 +20,7 @@ _ENOUGH = 2
 _NO_ROLES = frozenset({"people", "person", "user experience", "someone", "everyone", "anyone", "nobody"})
 
 
-def find_actors(draft: Draft, blocks: tuple[Block, ...], statements: list[Statement]) -> None:
+def find_actors(draft: Draft, blocks: tuple[Block, ...], statements: list[Statement]) -> None:  # noqa: C901 - one case after the other, in the order that decides
     """Add every actor; where there is none, assume a user."""
     for block in blocks:
         if section_of(block) is Section.ACTORS:
@@ -60,7 +60,7 @@ def find_actors(draft: Draft, blocks: tuple[Block, ...], statements: list[Statem
         )
 
 
-def _from_section(draft: Draft, block: Block) -> None:
+def _from_section(draft: Draft, block: Block) -> None:  # noqa: C901 - one case after the other, in the order that decides
     if block.kind is BlockKind.ROW:
         start, end = block.cells[0]
         name = block.text[start:end]
@@ -78,7 +78,8 @@ def _from_section(draft: Draft, block: Block) -> None:
         else None
     )
     if listing is not None and all(
-        len(part.split()) <= 3 for part in re.split(r"[,/]|\band\b", block.text.rstrip("."))
+        len(part.split()) <= 3
+        for part in re.split(r"[,/]|\band\b", block.text.rstrip("."))  # noqa: PLR2004 - a length of a word or name
     ):
         for part in re.finditer(r"[\w' ]+?(?=\s*(?:,|/|\band\b|\.?$))", block.text):
             name = re.sub(r"^\s*and\s+", "", part.group()).strip()
@@ -91,7 +92,7 @@ def _from_section(draft: Draft, block: Block) -> None:
     match = re.match(
         (
             r"(?P<names>[A-Z\u00c0-\u00de]?[\w\u00c0-\u024f' /,&-]{1,60}?)\s*(?:\((?P<note>[^)]*)\))?\s*(?::|"
-            r"\s[-–—]{1,2}\s|\.?$)\s*(?P<rest>.*)$"
+            r"\s[-–—]{1,2}\s|\.?$)\s*(?P<rest>.*)$"  # noqa: RUF001 - authors write dashes
         ),
         block.text,
     )
@@ -129,7 +130,7 @@ def _role(name: str) -> str:
     return roles[0] if roles else ""
 
 
-def _add(
+def _add(  # noqa: PLR0917 - the parts of one statement
     draft: Draft, words: str, start: int, end: int, rule: str, confidence: float, name: str, description: str = ""
 ) -> None:
     if not words or words in _NO_ROLES or _SYSTEM.match(words):

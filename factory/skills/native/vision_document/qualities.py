@@ -137,7 +137,8 @@ def find_glossary(draft: Draft, blocks: tuple[Block, ...]) -> list[Term]:
                     _term(draft, found, block, block.text[a:b], block.text[c:d])
                 continue
             match = re.match(
-                r"(?P<term>[^:–—]{1,50}?)\s*(?::|\s[-–—]{1,2}\s|\s=\s|\s(?:is|are|means)\s)\s*(?P<text>.+)$", block.text
+                r"(?P<term>[^:–—]{1,50}?)\s*(?::|\s[-–—]{1,2}\s|\s=\s|\s(?:is|are|means)\s)\s*(?P<text>.+)$",
+                block.text,  # noqa: RUF001 - authors write dashes
             )
             if match is not None:
                 _term(draft, found, block, match.group("term"), match.group("text"))
@@ -177,26 +178,26 @@ def find_title(draft: Draft, name_hint: str | None) -> str:
         title = re.sub(
             (
                 r"^(?:product\s+)?(?:vision|brief|product brief|prd|spec(?:ification)?)\s*(?:for|of|:|"
-                r"[-–—])?\s*(?:the\s+)?"
+                r"[-–—])?\s*(?:the\s+)?"  # noqa: RUF001 - authors write dashes
             ),
             "",
             heading.text,
             flags=re.IGNORECASE,
         )
         title = re.sub(
-            r"\s*[-–—:]\s*(?:product )?(?:vision|brief|spec).*$|\s+(?:product )?vision(?: document)?$",
+            r"\s*[-–—:]\s*(?:product )?(?:vision|brief|spec).*$|\s+(?:product )?vision(?: document)?$",  # noqa: RUF001 - authors write dashes
             "",
             title,
             flags=re.IGNORECASE,
         )
-        title = re.split(r"\s+[-–—]\s+|:\s+", title)[0].strip()
+        title = re.split(r"\s+[-–—]\s+|:\s+", title)[0].strip()  # noqa: RUF001 - authors write dashes
         if re.search(r"[A-Za-z0-9]", title) and len(title) <= 60:  # noqa: PLR2004 - a name
             return title
     first = next((block.text for block in source.blocks if block.kind is BlockKind.PARAGRAPH), "")
     labelled = re.match(
         (
             r"(?:product|project|name|title|app|service)(?: name)?\s*:\s*(?P<name>[A-Z]\w*(?: "
-            r"[A-Z]\w*){0,3}?)(?=\s(?:We|A|An|The|This|It|Our)\b|\s*[.,;–-]|$)"
+            r"[A-Z]\w*){0,3}?)(?=\s(?:We|A|An|The|This|It|Our)\b|\s*[.,;–-]|$)"  # noqa: RUF001 - authors write dashes
         ),
         first,
         re.IGNORECASE,
@@ -248,7 +249,7 @@ def find_summary(draft: Draft, title: str) -> str:
                     ),
                     sentence.text.lower(),
                 )
-                and len(sentence.text.split()) > 5
+                and len(sentence.text.split()) > 5  # noqa: PLR2004 - a length of a word or name
                 and category_of(sentence.text, strict=True) is None
             ):
                 return _tidy(sentence.text)
@@ -288,7 +289,7 @@ def _as_is(blocks: Iterable[Block]) -> list[str]:
                 ),
                 sentence.text.lower(),
             ):
-                found.append(sentence.text)
+                found.append(sentence.text)  # noqa: PERF401 - read in order
     return found
 
 

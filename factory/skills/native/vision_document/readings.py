@@ -110,7 +110,7 @@ def read_statements(draft: Draft, blocks: tuple[Block, ...], declared: set[int])
         if index in declared:
             continue
         section = section_of(block)
-        if section in (Section.GLOSSARY,):
+        if section is Section.GLOSSARY:
             continue
         if block.kind is BlockKind.PARAGRAPH:
             lead = _lead_in(block.text)
@@ -125,11 +125,11 @@ def _statements(draft: Draft, block: Block, section: Section, speakers: tuple[st
         for piece in pieces:
             story = split_story(piece.text)
             if story is not None:
-                yield _story(draft, piece, section, story)
+                yield _story(draft, piece, story)
         return
     text = _bare(block)
     for sentence in sentences(block):
-        if section in (Section.OUT_OF_SCOPE,):
+        if section is Section.OUT_OF_SCOPE:
             continue
         yield _statement(sentence, section, speakers if text else (), block)
 
@@ -156,7 +156,7 @@ def _stories_of(block: Block) -> list[Block]:
 _LONGEST_STORY = 400
 
 
-def _story(draft: Draft, block: Block, section: Section, parts: StoryParts) -> Statement:
+def _story(draft: Draft, block: Block, parts: StoryParts) -> Statement:
     text = block.text
     roles = role_words(text[slice(*parts.role)]) or ("user",)
     number = sum(not story.derived for story in draft.stories) + 1
@@ -184,7 +184,7 @@ def _story(draft: Draft, block: Block, section: Section, parts: StoryParts) -> S
 
 def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], block: Block) -> Statement:
     text = sentence.text
-    labelled = re.match(r"(?P<name>[A-Z][\w' -]{1,40}?)(?:s|\(s\))?\s*(?::|\s[-–—])\s+(?P<body>\S.*)$", text)
+    labelled = re.match(r"(?P<name>[A-Z][\w' -]{1,40}?)(?:s|\(s\))?\s*(?::|\s[-–—])\s+(?P<body>\S.*)$", text)  # noqa: RUF001 - authors write dashes
     if labelled is not None and sentence.start == 0:
         name = singular(labelled.group("name").lower())
         body = labelled.group("body")

@@ -131,7 +131,7 @@ def add_records_of_deeds(draft: Draft, statement: Statement) -> None:
         draft.relate(RelationDraft(record.words, thing.words, RelationKind.MANY_TO_ONE, trace))
         if direct is not None and direct is not thing and is_person(direct.words):
             draft.relate(RelationDraft(record.words, direct.words, RelationKind.MANY_TO_ONE, trace))
-        elif actors and not _handed(draft, clause, record, trace):
+        elif actors and not _handed(draft, clause, record, trace):  # noqa: SIM102 - the two questions are apart
             if actors[0].rsplit(" ", 1)[-1] not in STAFF_ROLES:
                 person = person_entity(draft, actors[0], trace, f"a {record.words} belongs to somebody")
                 draft.relate(RelationDraft(record.words, person.words, RelationKind.MANY_TO_ONE, trace))
@@ -184,7 +184,7 @@ def person_entity(draft: Draft, words: str, trace: Trace, why: str) -> EntityDra
     return made
 
 
-def relate_own(draft: Draft, statement: Statement, *, declared: bool) -> None:
+def relate_own(draft: Draft, statement: Statement, *, declared: bool) -> None:  # noqa: C901 - one case after the other, in the order that decides
     """Relate a thing that somebody calls "my" to that person."""
     for clause in statement.clauses:
         actors, _ = actors_of(draft, statement, clause)
@@ -228,7 +228,7 @@ def relate_own(draft: Draft, statement: Statement, *, declared: bool) -> None:
 
 
 _OWNING_ROLES = frozenset(
-    """owner creator author buyer seller host lender borrower renter poster uploader organiser organizer requester""".split()
+    """owner creator author buyer seller host lender borrower renter poster uploader organiser organizer requester""".split()  # noqa: E501 - a list of words
 )
 
 

@@ -110,7 +110,7 @@ _ROLE_AS = re.compile(
 )
 
 
-def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, start: int) -> None:
+def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, start: int) -> None:  # noqa: C901, PLR0912 - one case after the other, in the order that decides
     text = target_text.strip(" .")
     optional = bool(
         re.search(r"\?|\boptional(?:ly)?\b|\bif any\b|\bzero or one\b|\bat most one\b|\bmaybe\b", f"{verb} {text}")
@@ -165,7 +165,7 @@ def _settle_relation(draft: Draft, item: Pending, verb: str, target_text: str, s
                 join=joined,
             )
         )
-    elif verb.startswith("one-to-one") or verb.startswith("one to one") or verb == "has exactly one":
+    elif verb.startswith(("one-to-one", "one to one")) or verb == "has exactly one":
         _add(draft, item.source, target.words, RelationKind.ONE_TO_ONE, trace, required=not optional, role=role)
     elif verb.startswith(("one-to-many", "one to many")):
         _add(draft, target.words, item.source, RelationKind.MANY_TO_ONE, trace, required=True)

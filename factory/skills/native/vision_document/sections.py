@@ -28,7 +28,7 @@ class Section(StrEnum):
 _HEADINGS: tuple[tuple[Section, str], ...] = (
     (
         Section.OUT_OF_SCOPE,
-        r"out of scope|not in scope|not now|not yet|non-?goals?|not (?:included|needed|planned|part|"
+        r"out of scope|not in scope|not now|not yet|non-?goals?|not (?:included|needed|planned|part|"  # noqa: ISC004 - one pattern
         r"doing)|won'?t|will not|exclu|"
         r"do(?:es)? not (?:do|need|want|cover|build)|don'?t (?:do|need|want)|leave out|left out|for later|"
         r"^later\b|future|"
@@ -40,7 +40,7 @@ _HEADINGS: tuple[tuple[Section, str], ...] = (
     ),
     (
         Section.QUALITIES,
-        r"non-?functional|qualit|performance|\bnfr|service level|\bsla\b|technical (?:requirements|"
+        r"non-?functional|qualit|performance|\bnfr|service level|\bsla\b|technical (?:requirements|"  # noqa: ISC004 - one pattern
         r"constraints|notes)|security|privacy|compliance|"
         r"reliab|availab|scal|how well|legal",
     ),
@@ -63,7 +63,7 @@ _HEADINGS: tuple[tuple[Section, str], ...] = (
     (Section.RELATIONS, r"relation(?:ship)?s?|associations?"),
     (
         Section.ENTITIES,
-        r"entit|data\b|domain model|domain objects?|\bobjects?\b|\brecords?\b|resources|\bnouns?\b|"
+        r"entit|data\b|domain model|domain objects?|\bobjects?\b|\brecords?\b|resources|\bnouns?\b|"  # noqa: ISC004 - one pattern
         r"(?:what|things?|stuff|information) (?:we|it|the \w+|is|are|to|that|must|\w+ must) .*(?:keeps?|"
         r"stores?|records?|manages?|tracks?|knows?|kept|stored|remembers?|holds?|handles?|remember)|"
         r"things$|the things|main (?:things|concepts)|^concepts|schema|tables|what is (?:kept|stored|"

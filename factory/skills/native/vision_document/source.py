@@ -16,7 +16,7 @@ from factory.domain.errors import BadInputError
 
 _KEYS = ("name", "blueprint")
 _HEADING = re.compile(r"(?P<mark>#{1,6})[ \t]+(?P<text>.*?)[ \t]*#*[ \t]*$")
-_ITEM = re.compile(r"(?P<indent>[ \t]*)(?P<mark>[-*+•–]|\d{1,3}[.)])[ \t]+(?P<box>\[[ xX]\][ \t]+)?(?P<text>.*)$")
+_ITEM = re.compile(r"(?P<indent>[ \t]*)(?P<mark>[-*+•–]|\d{1,3}[.)])[ \t]+(?P<box>\[[ xX]\][ \t]+)?(?P<text>.*)$")  # noqa: RUF001 - authors write dashes
 _FENCE = re.compile(r"[ \t]*(```|~~~)")
 _RULE = re.compile(r"[ \t]*([-*_=][ \t]*){3,}$")
 _MARKUP = re.compile(r"\*\*|__|`|(?<!\w)[*_](?=\S)|(?<=\S)[*_](?!\w)|\[(?=[^\]]*\]\()|\]\([^)]*\)")

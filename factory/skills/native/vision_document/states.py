@@ -57,7 +57,7 @@ def read_states(draft: Draft, statements: list[Statement]) -> None:
             looks = sum(_is_state(value) for value in values) >= max(1, len(values) - 1)
             if (
                 entity is not None
-                and all(len(value.split()) <= 2 and value for value in values)
+                and all(len(value.split()) <= 2 and value for value in values)  # noqa: PLR2004 - a length of a word or name
                 and (looks or stated)
                 and len(values) > 1
             ):

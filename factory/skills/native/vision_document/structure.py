@@ -226,8 +226,8 @@ def _part(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, 
     _add_field(draft, statement, owner, part, words, trace)
 
 
-def _add_field(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, words: str, trace: Trace) -> None:
-    """Add a field with what is said behind its name: "(small, large)", "between 1 and 5", "which is public or internal"."""
+def _add_field(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, words: str, trace: Trace) -> None:  # noqa: PLR0917 - the parts of one statement
+    """Add a field with what is said behind its name: "(small, large)", "between 1 and 5", "which is public or internal"."""  # noqa: E501 - a list of words
     del draft
     after = statement.original[part.end :]
     choice = re.match(
@@ -302,7 +302,7 @@ def _relate(draft: Draft, statement: Statement, source: Phrase, target: Phrase, 
         draft.relate(RelationDraft(left.words, right.words, RelationKind.MANY_TO_ONE, trace))
 
 
-def read_links(draft: Draft, statement: Statement, clause: Clause) -> None:
+def read_links(draft: Draft, statement: Statement, clause: Clause) -> None:  # noqa: C901 - one case after the other, in the order that decides
     """Relate what is made to what it is made for: "book an appointment for a patient with a doctor"."""
     if clause.negated or clause.verb in ASSIGN_VERBS:
         return
@@ -387,7 +387,7 @@ def read_listed_fields(draft: Draft, statement: Statement) -> None:
             words = name.split()
             if (
                 not name
-                or len(words) > 4
+                or len(words) > 4  # noqa: PLR2004 - a length of a word or name
                 or is_person(singular(name))
                 or draft.find(singular(name)) is not None
                 or words[-1]
