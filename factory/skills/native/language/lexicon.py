@@ -184,18 +184,17 @@ ASSIGN_VERBS = _phrases(
 TRANSITION_VERBS = MappingProxyType(
     dict.fromkeys(
         _phrases(
-            """cancel, approve, reject, accept, decline, deny, complete, finish, close, open, reopen, publish, unpublish,\n
-    archive, unarchive, activate, deactivate, reactivate, suspend, resume, start, submit, resubmit,
-    confirm,\n return, ship, deliver, dispatch, pay, resolve, escalate, lock, unlock, verify, freeze,
-    withdraw, refund,\n retire, pause, stop, end, release, void, expire, receive, pack, pick up, check in,
-    check out, collect,\n fulfil, fulfill, sign, countersign, certify, acknowledge, investigate, settle,
-    discharge, dismiss, revoke,\n restore, terminate, ban, unban, block, unblock, hide, disable, enable,
-    redeem, award, grant, endorse,\n ratify, waive, postpone, abort, lose, win, shortlist, hire, adopt,
-    repair, inspect, clean, review, triage,\n process, invoice, sell, seat, serve, prepare, cook, load,
-    unload, plant, harvest, admit, graduate,\n quarantine, recall, schedule, finalise, finalize, distribute,
-    validate, implement, translate, score,\n evaluate, judge, disqualify, forfeit, register, mute, shelve,
-    ground, board, land, check-in, check-out,\n mark, flag, retract, decommission, dispute, clear,
-    reconcile, post, authorise, authorize, put on hold,\n call off, sign off, write off, hand over, hand
+            """cancel, approve, reject, accept, decline, deny, complete, finish, close, open, reopen, publish, unpublish, archive, unarchive, activate, deactivate, reactivate, suspend, resume, start, submit, resubmit,
+    confirm, return, ship, deliver, dispatch, pay, resolve, escalate, lock, unlock, verify, freeze,
+    withdraw, refund, retire, pause, stop, end, release, void, expire, receive, pack, pick up, check in,
+    check out, collect, fulfil, fulfill, sign, countersign, certify, acknowledge, investigate, settle,
+    discharge, dismiss, revoke, restore, terminate, ban, unban, block, unblock, hide, disable, enable,
+    redeem, award, grant, endorse, ratify, waive, postpone, abort, lose, win, shortlist, hire, adopt,
+    repair, inspect, clean, review, triage, process, invoice, sell, seat, serve, prepare, cook, load,
+    unload, plant, harvest, admit, graduate, quarantine, recall, schedule, finalise, finalize, distribute,
+    validate, implement, translate, score, evaluate, judge, disqualify, forfeit, register, mute, shelve,
+    ground, board, land, check-in, check-out, mark, flag, retract, decommission, dispute, clear,
+    reconcile, post, authorise, authorize, put on hold, call off, sign off, write off, hand over, hand
     out, promote, book, order, request, reserve"""  # noqa: E501 - a list of words
         ),
         "",

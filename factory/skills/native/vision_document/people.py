@@ -78,8 +78,8 @@ def _from_section(draft: Draft, block: Block) -> None:  # noqa: C901 - one case 
         else None
     )
     if listing is not None and all(
-        len(part.split()) <= 3
-        for part in re.split(r"[,/]|\band\b", block.text.rstrip("."))  # noqa: PLR2004 - a length of a word or name
+        len(part.split()) <= 3  # noqa: PLR2004 - a name, not a sentence
+        for part in re.split(r"[,/]|\band\b", block.text.rstrip("."))
     ):
         for part in re.finditer(r"[\w' ]+?(?=\s*(?:,|/|\band\b|\.?$))", block.text):
             name = re.sub(r"^\s*and\s+", "", part.group()).strip()

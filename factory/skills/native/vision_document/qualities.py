@@ -137,8 +137,8 @@ def find_glossary(draft: Draft, blocks: tuple[Block, ...]) -> list[Term]:
                     _term(draft, found, block, block.text[a:b], block.text[c:d])
                 continue
             match = re.match(
-                r"(?P<term>[^:–—]{1,50}?)\s*(?::|\s[-–—]{1,2}\s|\s=\s|\s(?:is|are|means)\s)\s*(?P<text>.+)$",
-                block.text,  # noqa: RUF001 - authors write dashes
+                r"(?P<term>[^:–—]{1,50}?)\s*(?::|\s[-–—]{1,2}\s|\s=\s|\s(?:is|are|means)\s)\s*(?P<text>.+)$",  # noqa: RUF001 - authors write dashes
+                block.text,
             )
             if match is not None:
                 _term(draft, found, block, match.group("term"), match.group("text"))
