@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from factory.domain.errors import BadInputError
+from factory.domain.errors import BadInputError, ConflictError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -72,7 +72,10 @@ def read_request(vision: Path, blueprint: str | None, out: Path | None, settings
     understood = parse_vision(text, vision.stem)
     slug = understood.draft.slug
     folder = (out or Path("out") / slug).absolute()
-    check_out_dir(folder, slug=slug)
+    try:
+        check_out_dir(folder, slug=slug)
+    except ConflictError as error:
+        raise BadInputError(error.message, remedy=error.remedy, field="out") from error
     return BuildRequest(name=understood.title, slug=slug, vision=text, blueprint=chosen.name, out_dir=folder)
 
 

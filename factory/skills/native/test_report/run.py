@@ -11,7 +11,6 @@ from pathlib import Path
 from factory.domain.artifact import KINDS, Content, check_path
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.sandbox import EnvironmentCache, Jail, JailResult, SandboxSettings
-from factory.settings import Settings
 from factory.skills.native.test_report.report import PATH, CheckReport, ProjectTestReport
 from factory.skills.native.test_report.results import JUNIT_PATH, last_lines, read_suites, steady
 from factory.skills.skill import SkillContext, SkillResult
@@ -36,7 +35,7 @@ def run_project_tests(context: SkillContext) -> SkillResult:
         SandboxUnavailableError: This machine cannot confine the project's code.
         TerminalError: The project has no requirements file, or two artifacts hold the same path.
     """
-    settings = Settings()
+    settings = context.settings
     files = project_files(context.inputs)
     requirements = _requirements(files)
     cache = EnvironmentCache(settings.data_dir / "environments")
