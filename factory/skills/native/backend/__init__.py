@@ -1,10 +1,10 @@
 """The backend: a service made from the domain model, with its tests, migration and commands."""
 
+from factory.domain.artifact import Content
 from factory.domain.product import DomainModel
 from factory.skills.native.backend.project import project_files
 from factory.skills.native.service_design.design import design_service
 from factory.skills.skill import Make, Skill, SkillContext, SkillResult
-from factory.domain.artifact import Content
 
 
 def write_backend(context: SkillContext) -> SkillResult:
@@ -14,7 +14,11 @@ def write_backend(context: SkillContext) -> SkillResult:
     files = project_files(design)
     return SkillResult(
         content=Content(files=files),
-        metadata={"package": design.package, "files": len(files), "endpoints": sum(len(one.endpoints) for one in design.resources)},
+        metadata={
+            "package": design.package,
+            "files": len(files),
+            "endpoints": sum(len(one.endpoints) for one in design.resources),
+        },
     )
 
 

@@ -258,7 +258,11 @@ def _moving(left: Member, kind: ValueKind, condition: Condition) -> tuple[str, s
     direction = "after" if minutes > 0 else "before"
     amount = _duration_words(abs(minutes))
     sign = "+" if minutes > 0 else "-"
-    return reads, f"{present} {sign} dt.timedelta({_timedelta(abs(minutes), by_day=by_day)})", f"{amount} {direction} {said}"
+    return (
+        reads,
+        f"{present} {sign} dt.timedelta({_timedelta(abs(minutes), by_day=by_day)})",
+        f"{amount} {direction} {said}",
+    )
 
 
 def _timedelta(minutes: int, *, by_day: bool) -> str:

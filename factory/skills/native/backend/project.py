@@ -2,9 +2,10 @@
 
 from factory.skills.native.backend.render import Renderer, formatted
 from factory.skills.native.backend.seeds import seed_views
-from factory.skills.native.backend.service import ServiceView, service_view
+from factory.skills.native.backend.service import service_view
 from factory.skills.native.backend.tables import migration
 from factory.skills.native.backend.testing import resource_case
+from factory.skills.native.backend.views import ServiceView
 from factory.skills.native.service_design.design import ServiceDesign
 
 _STATIC = (
@@ -70,18 +71,22 @@ def project_files(design: ServiceDesign) -> dict[str, str]:
     renderer = Renderer(service)
     source = f"src/{service.package}"
     for path in _ROOT:
-        renderer.add(path, path)
+        renderer.add(path, path, example_path=_example_path(service))
     renderer.files[f"{source}/py.typed"] = ""
     for path in _STATIC:
         renderer.add(f"src/package/{path}", f"{source}/{path}")
     if service.enums:
         renderer.add("src/package/domain/enums.py", f"{source}/domain/enums.py")
-    renderer.add("migrations/versions/0001_initial.py", "migrations/versions/0001_initial.py", migration=migration(design))
+    renderer.add(
+        "migrations/versions/0001_initial.py", "migrations/versions/0001_initial.py", migration=migration(design)
+    )
     for resource in service.resources:
         tables = f"{source}/persistence/tables/{resource.module}.py"
         renderer.add("src/package/persistence/tables/entity.py", tables, resource=resource)
         if resource.has_domain:
-            renderer.add("src/package/domain/entity.py", f"{source}/domain/{resource.domain_module}.py", resource=resource)
+            renderer.add(
+                "src/package/domain/entity.py", f"{source}/domain/{resource.domain_module}.py", resource=resource
+            )
         if resource.query_names:
             path = f"{source}/persistence/{resource.router}.py"
             renderer.add("src/package/persistence/resource.py", path, resource=resource)
@@ -92,6 +97,15 @@ def project_files(design: ServiceDesign) -> dict[str, str]:
     renderer.add("src/package/seed.py", f"{source}/seed.py", seeds=seed_views(design))
     _add_tests(renderer, design, service)
     return formatted(renderer.files)
+
+
+def _example_path(service: ServiceView) -> str:
+    """Return a path that the first role may read, for the README."""
+    role = service.roles[0]["name"]
+    lists = (
+        one.path for one in service.endpoints if one.method == "get" and "{id}" not in one.path and role in one.roles
+    )
+    return next(lists, "/health/ready")
 
 
 def _add_tests(renderer: Renderer, design: ServiceDesign, service: ServiceView) -> None:

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.skills.native.backend import expressions
-from factory.skills.native.backend.service import ServiceView
+from factory.skills.native.backend.views import ServiceView
 from factory.skills.native.service_design import shapes
 
 Context = dict[str, object]
@@ -64,7 +64,7 @@ def _ruff(root: Path, *arguments: str) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603 - fixed command
     if done.returncode:
         raise TerminalError(
-            f"ruff {arguments[0]} refused the generated service: {done.stdout.strip()[:2000]} {done.stderr.strip()[:2000]}",
+            f"ruff {arguments[0]} refused the generated service: {(done.stdout + done.stderr).strip()[:4000]}",
             category=ErrorCategory.DEFECT,
             remedy="Mend the template that made the file.",
         )

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from factory.domain.product import OperationKind, RelationKind, snake
-from factory.skills.native.backend.rules import RuleView, StepView, domain_module, rule_views, step_views
+from factory.domain.product import OperationKind, snake
+from factory.skills.native.backend.rules import RuleView, StepView, rule_views, step_views
 from factory.skills.native.backend.schemas import default_source, page_schema, query_schema
 from factory.skills.native.backend.tables import links, row_class
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
@@ -34,6 +34,7 @@ class EndpointView:
     roles: tuple[str, ...]
     own_only: tuple[str, ...]
     roles_expr: str
+    who: str
     responses: str
     needs_caller: bool
     parameters: tuple[str, ...]
@@ -73,11 +74,12 @@ def endpoint_view(design: ServiceDesign, resource: Resource, endpoint: Endpoint)
         local_path=endpoint.path.removeprefix(f"/{resource.path}"),
         status=endpoint.status,
         summary=endpoint.summary,
-        doc=_doc(design, resource, endpoint),
+        doc=_doc(design, endpoint),
         permission=permission,
         roles=endpoint.roles,
         own_only=endpoint.own_only,
         roles_expr="EVERYONE" if everyone else f"frozenset({{{roles}}})",
+        who=_who(endpoint, everyone=everyone),
         responses=_responses(endpoint),
         needs_caller=needs_caller,
         parameters=body.parameters(needs_caller=needs_caller),
@@ -94,6 +96,13 @@ def is_restricted(design: ServiceDesign, resource: Resource) -> bool:
     )
 
 
+def _who(endpoint: Endpoint, *, everyone: bool) -> str:
+    """Return who may call an endpoint, for the table in the README."""
+    if everyone and not endpoint.own_only:
+        return "every role"
+    return ", ".join(f"{role} (own)" if role in endpoint.own_only else role for role in endpoint.roles)
+
+
 def _responses(endpoint: Endpoint) -> str:
     statuses = ", ".join(str(status) for status in problem_statuses(endpoint))
     if endpoint.kind is OperationKind.CREATE:
@@ -101,11 +110,11 @@ def _responses(endpoint: Endpoint) -> str:
     return f"responses({statuses})"
 
 
-def _doc(design: ServiceDesign, resource: Resource, endpoint: Endpoint) -> str:
+def _doc(design: ServiceDesign, endpoint: Endpoint) -> str:
     goals = [story.goal for story in design.model.stories if story.id in endpoint.stories]
     if goals:
         first = sentence(goals[0].strip().rstrip("."))
-        return first.replace("\\", "").replace('"', "'") + "."
+        return first.replace("\\", "").replace('"', "'").replace("|", "/") + "."
     return f"{endpoint.summary}."
 
 
@@ -253,7 +262,9 @@ class _Function:
         return [*lines, *self._events(), "session.commit()", self._answer()]
 
     def _stepped(self, state: Member) -> str:
-        step = next(view for view in self._steps() if self._endpoint.step and view.name == self._endpoint.step.transition.name)
+        step = next(
+            view for view in self._steps() if self._endpoint.step and view.name == self._endpoint.step.transition.name
+        )
         return f"row.{state.attribute} = rules.{step.function}(row.{state.attribute}{step.arguments})"
 
     def _steps(self) -> tuple[StepView, ...]:
@@ -292,9 +303,13 @@ class _Function:
             link = self._links[member.name]
             if self._endpoint.kind is OperationKind.UPDATE:
                 lines.append(f"if body.{member.attribute} is not None:")
-                lines.append(f"    row.{link.attribute} = fetch_targets(session, {link.target_row}, body.{member.attribute})")
+                lines.append(
+                    f"    row.{link.attribute} = fetch_targets(session, {link.target_row}, body.{member.attribute})"
+                )
             else:
-                lines.append(f"row.{link.attribute} = fetch_targets(session, {link.target_row}, body.{member.attribute})")
+                lines.append(
+                    f"row.{link.attribute} = fetch_targets(session, {link.target_row}, body.{member.attribute})"
+                )
         return lines
 
     def _touched(self, members: tuple[Member, ...]) -> tuple[RuleView, ...]:
@@ -330,10 +345,9 @@ class _Function:
 def _given(member: Member) -> str:
     """Return the value of a body's member as a table takes it."""
     value = f"body.{member.attribute}"
-    is_model = member.field is not None and value_kind(member.field) is ValueKind.DOCUMENT and member.field.type != "json"
+    is_model = (
+        member.field is not None and value_kind(member.field) is ValueKind.DOCUMENT and member.field.type != "json"
+    )
     if not is_model:
         return value
     return f"{value}.model_dump()" if member.required else f"{value}.model_dump() if {value} else None"
-
-
-__all__ = ["EndpointView", "RelationKind", "domain_module", "endpoint_view", "router_module"]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from factory.domain.product import Lifecycle, snake
 from factory.skills.native.backend.expressions import comparison, python_type, quoted
-from factory.skills.native.service_design.conditions import ValueKind
 from factory.skills.native.service_design.design import ServiceDesign
 from factory.skills.native.service_design.naming import FUNCTION_NAMES, Names, python_name, sentence, words
 from factory.skills.native.service_design.parts import Member, Resource, Rule, Step
@@ -159,6 +158,3 @@ def _signature(design: ServiceDesign, members: tuple[Member, ...], *, needs_now:
         parameters.append("now: dt.datetime")
         arguments.append("now=now()")
     return ", ".join(parameters), ", ".join(arguments)
-
-
-__all__ = ["LifecycleView", "RuleView", "StepView", "ValueKind", "domain_module", "has_domain", "lifecycle_view"]

@@ -27,7 +27,18 @@ _MOST_TRIES = 200_000
 _FAR, _STEP = 400, 100
 _STRICT = {"ge": "gt", "le": "lt"}
 _FIRST_NAMES = ("Ada", "Ben", "Chiara", "Deniz", "Emeka", "Freya", "Goran", "Hana", "Ines", "Jonas")
-_LAST_NAMES = ("Almeida", "Brandt", "Castillo", "Dogan", "Eriksen", "Fontaine", "Grabowski", "Haddad", "Ivanova", "Juma")
+_LAST_NAMES = (
+    "Almeida",
+    "Brandt",
+    "Castillo",
+    "Dogan",
+    "Eriksen",
+    "Fontaine",
+    "Grabowski",
+    "Haddad",
+    "Ivanova",
+    "Juma",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +155,10 @@ def _of_kind(
         case ValueKind.TEXT:
             yield from (*literals, f"{sentence(field.name)} one", f"{sentence(field.name)} two")
         case ValueKind.TIME:
-            yield from (*literals, *(literal(design.model, field, text) for text in ("09:00", "10:00", "17:00", "08:00")))
+            yield from (
+                *literals,
+                *(literal(design.model, field, text) for text in ("09:00", "10:00", "17:00", "08:00")),
+            )
         case _ if kind in NUMBERS:
             yield from _numbers(field, kind, literals)
         case _:
@@ -173,12 +187,12 @@ def _number_bounds(field: ProductField) -> tuple[Decimal, Decimal]:
         return Decimal(str(least)), Decimal(str(most))
     stated = field.constraints
     return (
-        Decimal("-999999") if stated.minimum is None else Decimal(str(stated.minimum)),
+        Decimal(-999999) if stated.minimum is None else Decimal(str(stated.minimum)),
         Decimal(999999) if stated.maximum is None else Decimal(str(stated.maximum)),
     )
 
 
-def _meets(design: ServiceDesign, resource: Resource, condition: Condition, record: Mapping[str, Value]) -> bool | None:
+def _meets(design: ServiceDesign, resource: Resource, condition: Condition, record: Mapping[str, Value]) -> bool | None:  # noqa: PLR0911 - one return per kind of value
     """Tell whether the values meet the condition; None where that cannot be known before the tests run."""
     left = record[condition.left]
     if condition.op == "is-set":
@@ -214,10 +228,10 @@ def _compare(operator: str, left: object, right: object) -> bool:
         return (left == right) is (operator == "eq")
     # Both sides are of one ordered kind: the design leaves out conditions where they are not.
     less, equal = left < right, left == right  # type: ignore[operator]
-    return {"lt": less, "le": less or equal, "gt": not less and not equal, "ge": not less}[operator]
+    return bool({"lt": less, "le": less or equal, "gt": not less and not equal, "ge": not less}[operator])
 
 
-def _value_source(design: ServiceDesign, member: Member, value: Value) -> str:
+def _value_source(design: ServiceDesign, member: Member, value: Value) -> str:  # noqa: PLR0911 - one return per kind of value
     field = member.field
     assert field is not None  # noqa: S101 - conditions read fields
     kind = value_kind(field)
@@ -268,7 +282,7 @@ def _text_source(design: ServiceDesign, resource: Resource, field: ProductField)
     return f"f{quoted(text)}"
 
 
-def _other_source(field: ProductField) -> str:
+def _other_source(field: ProductField) -> str:  # noqa: PLR0911 - one return per kind of value
     match field.type:
         case FieldType.MONEY | FieldType.DECIMAL | FieldType.INTEGER | FieldType.DURATION | FieldType.PERCENTAGE:
             return _number_source(field)
@@ -353,7 +367,7 @@ def _piece(operator: str, argument: object, number: int) -> tuple[str, int]:  # 
         case "SUBPATTERN", (*_, inner):
             return _matching(inner, number), number  # type: ignore[arg-type]
         case "BRANCH", (_, [first, *_]):
-            return _matching(first, number), number
+            return _matching(first, number), number  # type: ignore[arg-type]
         case _:
             return "", number
 
@@ -373,6 +387,11 @@ def _letters(items: Sequence[tuple[object, object]]) -> str:
             case "CATEGORY", _:
                 letters += "abcdefghij"
     return letters or "a"
+
+
+def first_source(source: str) -> str:
+    """Return the source of the first of numbered values."""
+    return re.sub(r"\bn\b", "0", source)
 
 
 def person_name(number: int) -> str:

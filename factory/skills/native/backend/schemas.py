@@ -125,7 +125,9 @@ class SchemaView:
     def _filter(self, filter_: Filter) -> QueryFilter:
         member = filter_.members[0]
         python, declared = self._filter_types(filter_, member)
-        alias = f" = Field(default=None, alias={quoted(filter_.name)})" if filter_.attribute != filter_.name else " = None"
+        alias = (
+            f" = Field(default=None, alias={quoted(filter_.name)})" if filter_.attribute != filter_.name else " = None"
+        )
         declaration = f"{filter_.attribute}: {declared} | SkipJsonSchema[None]{alias}"
         return QueryFilter(filter_.attribute, python, declaration, self._filter_lines(filter_, member))
 
@@ -156,7 +158,9 @@ class SchemaView:
                 relation = member.relation.name if member.relation else ""
                 condition = f"{row}.{relation}.any({target.schema}Row.id == {value})"
             case FilterKind.SEARCH:
-                parts = ", ".join(f"{row}.{one.attribute}.icontains({value}, autoescape=True)" for one in filter_.members)
+                parts = ", ".join(
+                    f"{row}.{one.attribute}.icontains({value}, autoescape=True)" for one in filter_.members
+                )
                 condition = f"sa.or_({parts})"
             case _ if member.field and member.field.type is FieldType.BOOLEAN:
                 condition = f"{column}.is_({value})"

@@ -1,6 +1,4 @@
-"""The whole service as the templates see it."""
-
-from dataclasses import dataclass
+"""From a service design to what the templates see."""
 
 from factory.domain.product import DomainEvent, FieldType, OperationKind, ProductField, snake
 from factory.skills.native.backend.expressions import decimal_alias, quoted
@@ -12,24 +10,29 @@ from factory.skills.native.backend.routes import (
     statement_function,
 )
 from factory.skills.native.backend.rules import (
-    LifecycleView,
-    RuleView,
-    StepView,
     domain_module,
     has_domain,
     lifecycle_view,
     rule_views,
     step_views,
 )
-from factory.skills.native.backend.schemas import Alias, Body, QueryFilter, SchemaView, page_schema, query_schema
+from factory.skills.native.backend.schemas import SchemaView, page_schema, query_schema
 from factory.skills.native.backend.tables import (
-    Column,
-    Link,
     columns,
     links,
     row_class,
     table_arguments,
     table_module,
+)
+from factory.skills.native.backend.views import (
+    DecimalView,
+    EnumView,
+    EventView,
+    LimitView,
+    OwnerView,
+    ResourceView,
+    ServiceView,
+    UniqueView,
 )
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
 from factory.skills.native.service_design.design import ServiceDesign
@@ -46,151 +49,6 @@ _TYPE_NAMES = (
     "ClockTime Day Document EMAIL FileReference GeoPoint Input Instant Maybe Money NonNegativeMoney "
     "NonNegativeNumber Number Output PHONE TEXT URL WHOLE"
 ).split()
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerView:
-    """Whose records a role reaches, as source."""
-
-    role: str
-    condition: str
-    needs_entity: bool
-
-
-@dataclass(frozen=True, slots=True)
-class UniqueView:
-    """What is unique, as source."""
-
-    applies: str
-    conditions: tuple[str, ...]
-    statement: str
-
-
-@dataclass(frozen=True, slots=True)
-class LimitView:
-    """A limit, as source."""
-
-    applies: str
-    target: str
-    attribute: str
-    condition: str
-    limit: int
-    statement: str
-
-
-@dataclass(frozen=True, slots=True)
-class EnumView:
-    """An enumeration of the domain layer."""
-
-    name: str
-    doc: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DecimalView:
-    """A decimal type of the API layer."""
-
-    name: str
-    pattern_name: str
-    pattern: str
-    format: str
-
-
-@dataclass(frozen=True, slots=True)
-class EventView:
-    """An event's message, as source."""
-
-    name: str
-    function: str
-    row: str
-    collection: str
-    doc: str
-    data: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceView:
-    """One resource as the templates see it."""
-
-    name: str
-    schema: str
-    row: str
-    row_doc: str
-    module: str
-    domain_module: str
-    router: str
-    table: str
-    path: str
-    tag: str
-    label_words: str
-    a_label: str
-    plural_words: str
-    has_domain: bool
-    lifecycle: LifecycleView | None
-    steps: tuple[StepView, ...]
-    rules: tuple[RuleView, ...]
-    columns: tuple[Column, ...]
-    table_args: tuple[str, ...]
-    links: tuple[Link, ...]
-    link_targets: tuple[tuple[str, str], ...]
-    keeps_creator: bool
-    list: bool
-    creates: bool
-    shown: bool
-    select_function: str
-    page_schema: str
-    filters: tuple[QueryFilter, ...]
-    sorts: tuple[str, ...]
-    owners: tuple[OwnerView, ...]
-    uniques: tuple[UniqueView, ...]
-    limits: tuple[LimitView, ...]
-    aliases: tuple[Alias, ...]
-    shown_members: tuple[str, ...]
-    bodies: tuple[Body, ...]
-    schema_names: tuple[str, ...]
-    query_names: tuple[str, ...]
-    endpoints: tuple[EndpointView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceView:
-    """The service as the templates see it."""
-
-    package: str
-    slug: str
-    title: str
-    title_literal: str
-    summary: str
-    summary_line: str
-    summary_literal: str
-    version: str
-    roles: tuple[dict[str, str], ...]
-    enums: tuple[EnumView, ...]
-    enum_names: str
-    resources: tuple[ResourceView, ...]
-    routed: tuple[ResourceView, ...]
-    endpoints: tuple[EndpointView, ...]
-    events: tuple[EventView, ...]
-    types: frozenset[str]
-    type_names: tuple[str, ...]
-    decimals: tuple[DecimalView, ...]
-    row_names: str
-    all_rows: tuple[str, ...]
-    unenforced: tuple[str, ...]
-    has_lifecycles: bool
-    has_guards: bool
-    has_rules: bool
-    has_uniques: bool
-    has_limits: bool
-    has_references: bool
-    has_collections: bool
-    has_deletes: bool
-    has_ownerships: bool
-    has_lists: bool
-    has_everyone: bool
-    has_denials: bool
-    body_endpoint: dict[str, str] | None
 
 
 def service_view(design: ServiceDesign) -> ServiceView:
@@ -236,6 +94,7 @@ def service_view(design: ServiceDesign) -> ServiceView:
         has_deletes=any("StillReferencedError" in line for line in lines),
         has_ownerships=any("require_own" in line for line in lines),
         has_lists=any(resource.list for resource in resources),
+        has_creators=any(resource.keeps_creator for resource in resources),
         has_denials=any(len(endpoint.roles) < len(design.roles) for endpoint in endpoints),
         body_endpoint=_body_endpoint(endpoints),
         has_everyone=any(endpoint.roles_expr == "EVERYONE" for endpoint in endpoints),
@@ -388,9 +247,7 @@ def _event(design: ServiceDesign, event: DomainEvent) -> EventView:
     data = [(record_key(event.entity), "str(row.id)")]
     data += [(name, _encoded(resource.member(name))) for name in event.fields]
     by_relation = {member.relation.name: member for member in resource.members if member.relation}
-    data += [
-        (by_relation[name].name, _encoded(by_relation[name])) for name in event.relations if name in by_relation
-    ]
+    data += [(by_relation[name].name, _encoded(by_relation[name])) for name in event.relations if name in by_relation]
     return EventView(
         name=event.name,
         function=message_function(event.name),

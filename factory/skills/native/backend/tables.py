@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from factory.domain.product import snake
-from factory.skills.native.backend.expressions import column_type, enum_column, python_type, quoted
+from factory.skills.native.backend.expressions import column_type, python_type, quoted
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
 from factory.skills.native.service_design.design import ServiceDesign
 from factory.skills.native.service_design.naming import python_name, words
@@ -96,9 +96,7 @@ def columns(design: ServiceDesign, resource: Resource) -> tuple[Column, ...]:
         if _has_index(resource, member):
             arguments.append("index=True")
         python = python_type(design, member)
-        found.append(
-            Column(member.attribute, python if member.required else f"{python} | None", ", ".join(arguments))
-        )
+        found.append(Column(member.attribute, python if member.required else f"{python} | None", ", ".join(arguments)))
     return tuple(found)
 
 
@@ -161,9 +159,11 @@ def migration(design: ServiceDesign) -> Migration:
     for name in design.table_order:
         resource = design.resource(name)
         made.add(name)
-        for member in resource.members:
-            if member.relation and not member.is_collection and member.relation.target not in made:
-                late.append(_late_reference(design, resource, member))
+        late += [
+            _late_reference(design, resource, member)
+            for member in resource.members
+            if member.relation and not member.is_collection and member.relation.target not in made
+        ]
         tables.append(_migrated(design, resource, made))
     for name in design.table_order:
         resource = design.resource(name)
@@ -171,10 +171,11 @@ def migration(design: ServiceDesign) -> Migration:
     return Migration((*tables, _OUTBOX), tuple(late))
 
 
+_POSITION = 'sa.BigInteger().with_variant(sa.Integer(), "sqlite")'
 _OUTBOX = MigratedTable(
     "outbox",
     (
-        'sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False)',
+        f'sa.Column("position", {_POSITION}, autoincrement=True, nullable=False)',
         'sa.Column("event_id", sa.Uuid(), nullable=False)',
         'sa.Column("type", sa.String(100), nullable=False)',
         'sa.Column("subject", sa.String(200), nullable=False)',
@@ -195,7 +196,8 @@ def _migrated(design: ServiceDesign, resource: Resource, made: set[str]) -> Migr
     for member in resource.members:
         if member.is_collection:
             continue
-        lines.append(f"sa.Column({quoted(member.name)}, {_migrated_type(design, resource, member)}, nullable={not member.required})")
+        kind = _migrated_type(design, resource, member)
+        lines.append(f"sa.Column({quoted(member.name)}, {kind}, nullable={not member.required})")
         if _has_index(resource, member):
             indexes.append(_index(resource.table, member.name))
     if resource.keeps_creator:
@@ -215,9 +217,8 @@ def _migrated(design: ServiceDesign, resource: Resource, made: set[str]) -> Migr
     for unique in resource.uniques:
         names = ", ".join(quoted(member.name) for member in unique.members)
         if unique.except_states and resource.state:
-            indexes.append(
-                f'op.create_index("{unique.name}", "{resource.table}", [{names}], unique=True, {_where(resource, unique)})'
-            )
+            options = f"unique=True, {_where(resource, unique)}"
+            indexes.append(f'op.create_index("{unique.name}", "{resource.table}", [{names}], {options})')
         else:
             lines.append(f'sa.UniqueConstraint({names}, name="{unique.name}")')
     return MigratedTable(resource.table, tuple(lines), tuple(indexes))
@@ -300,6 +301,3 @@ def _where(resource: Resource, unique: Unique) -> str:
     states = ", ".join(f"'{state}'" for state in unique.except_states)
     condition = f'sa.text("{resource.state.name} NOT IN ({states})")'
     return f"sqlite_where={condition}, postgresql_where={condition}"
-
-
-__all__ = ["Column", "Link", "Migration", "columns", "enum_column", "links", "migration", "row_class"]

@@ -1,15 +1,27 @@
 """What the generated tests need to know about a resource: values that pass, values that must not, and owners."""
 
-import re
-from dataclasses import dataclass
-
 from factory.domain.product import FieldType, OperationKind, snake
+from factory.skills.native.backend.cases import (
+    AfterStepCase,
+    DeleteCase,
+    EndpointCase,
+    FactoryView,
+    FilterCase,
+    GuardCase,
+    LimitCase,
+    OwnerCase,
+    ResourceCase,
+    RuleCase,
+    StepCase,
+    UniqueCase,
+)
 from factory.skills.native.backend.expressions import comparison, python_type, quoted
-from factory.skills.native.backend.routes import EndpointView, endpoint_view
+from factory.skills.native.backend.refusals import invalid_values
+from factory.skills.native.backend.routes import endpoint_view
 from factory.skills.native.backend.rules import lifecycle_view, step_views
-from factory.skills.native.backend.samples import Assignment, plain_source, solve, solve_rules
-from factory.skills.native.backend.service import ResourceView
+from factory.skills.native.backend.samples import Assignment, first_source, plain_source, solve, solve_rules
 from factory.skills.native.backend.tables import links, row_class
+from factory.skills.native.backend.views import ResourceView
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
 from factory.skills.native.service_design.design import ServiceDesign
 from factory.skills.native.service_design.parts import (
@@ -25,162 +37,8 @@ from factory.skills.native.service_design.parts import (
     Step,
     Unique,
 )
-from factory.skills.native.service_design.shapes import TEXTUAL
 
 _MOST_RECORDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class FactoryView:
-    """How tests make records of a resource."""
-
-    name: str
-    row: str
-    plain: tuple[tuple[str, str], ...]
-    targets: tuple[tuple[str, str], ...]
-    links: tuple[tuple[str, str, str], ...]
-    body: tuple[tuple[str, str], ...]
-    owners: tuple["OwnerCase", ...]
-
-    @property
-    def exports(self) -> tuple[str, ...]:
-        """The functions of the factory."""
-        owners = [owner.function for owner in self.owners]
-        return (f"make_{self.name}", *([f"{self.name}_json"] if self.body else []), *owners)
-
-    @property
-    def uses_number(self) -> bool:
-        """Tell whether any value differs from record to record."""
-        return any(_first(value) != value for _, value in self.plain)
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerCase:
-    """How a record that belongs to the bearer of a role is made."""
-
-    role: str
-    function: str
-    lines: tuple[str, ...]
-    given: str
-    entity: str
-
-
-@dataclass(frozen=True, slots=True)
-class FilterCase:
-    """A filter with a record that matches and one that does not."""
-
-    name: str
-    matching: str
-    other: str
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
-class UniqueCase:
-    """Two records that would share what is unique."""
-
-    name: str
-    given: str
-    shared: tuple[tuple[str, str], ...]
-    freed: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class LimitCase:
-    """As many records as a limit allows."""
-
-    name: str
-    target: str
-    member: str
-    body_member: str
-    limit: int
-    given: str
-    is_owner: bool
-
-
-@dataclass(frozen=True, slots=True)
-class GuardCase:
-    """Values under which one guard of a transition refuses."""
-
-    number: int
-    given: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
-class StepCase:
-    """A transition: where it may start, where it may not, and what makes its guards pass or fail."""
-
-    function: str
-    sources: tuple[str, ...]
-    forbidden: tuple[str, ...]
-    target: str
-    given: str
-    arguments: str
-    guards: tuple[GuardCase, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RuleCase:
-    """Arguments under which a rule holds and under which it is broken."""
-
-    function: str
-    passing: str
-    failing: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteCase:
-    """What a delete meets: records that refer to the deleted one."""
-
-    child: str
-    child_row: str
-    member: str
-    given: str
-    outcome: str
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointCase:
-    """An endpoint with what its tests need."""
-
-    view: EndpointView
-    kind: str
-    path: str
-    fields: tuple[tuple[str, str, bool], ...]
-    required: tuple[str, ...]
-    nullable: tuple[str, ...]
-    invalid: tuple[tuple[str, str], ...]
-    references: tuple[str, ...]
-    rules: tuple[tuple[str, str], ...]
-    uniques: tuple[UniqueCase, ...]
-    limits: tuple[LimitCase, ...]
-    step: StepCase | None
-    events: tuple[str, ...]
-    own_roles: tuple[str, ...]
-    can_be_foreign: bool
-    free_role: str
-    required_names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceCase:
-    """A resource with what its tests need."""
-
-    view: ResourceView
-    factory: FactoryView
-    endpoints: tuple[EndpointCase, ...]
-    filters: tuple[FilterCase, ...]
-    deletes: tuple[DeleteCase, ...]
-    state: str
-    initial_value: str
-    sort_names: tuple[tuple[str, str], ...]
-    state_name: str
-    state_enum: str
-    shown: tuple[tuple[str, str], ...]
-    single: tuple[str, ...]
-    steps: tuple[StepCase, ...]
-    rules: tuple[RuleCase, ...]
 
 
 def resource_case(design: ServiceDesign, resource: Resource, view: ResourceView) -> ResourceCase:
@@ -220,11 +78,11 @@ class _Cases:
         )
 
     def _arguments(self, values: Assignment) -> str:
-        return "".join(f", {self._attribute(name)}={_first(value)}" for name, value in values.items())
+        return "".join(f", {self._attribute(name)}={first_source(value)}" for name, value in values.items())
 
     def _given(self, values: Assignment) -> str:
         """Return the values beside those that a role needs, as a dictionary."""
-        items = ", ".join(f'"{self._attribute(name)}": {_first(value)}' for name, value in values.items())
+        items = ", ".join(f'"{self._attribute(name)}": {first_source(value)}' for name, value in values.items())
         return f"given | {{{items}}}" if items else "given"
 
     def _attribute(self, name: str) -> str:
@@ -240,9 +98,7 @@ class _Cases:
             for member in self._resource.members
             if member.relation and member.is_reference and member.required
         )
-        collections = tuple(
-            (link.ids, link.attribute, link.target_row) for link in links(self._design, self._resource)
-        )
+        collections = tuple((link.ids, link.attribute, link.target_row) for link in links(self._design, self._resource))
         members = {member for endpoint in self._resource.endpoints for member in endpoint.members}
         body = tuple((member.name, member.attribute) for member in self._resource.members if member in members)
         return FactoryView(
@@ -296,7 +152,7 @@ class _Cases:
                 and not (creates and member.has_default)
             ),
             nullable=tuple(member.name for member in endpoint.members if not member.required),
-            invalid=tuple(case for member in endpoint.members for case in _invalid(member)),
+            invalid=tuple(case for member in endpoint.members for case in invalid_values(member)),
             references=tuple(member.name for member in endpoint.members if member.is_reference),
             rules=self._broken_rules(endpoint) if endpoint.members else (),
             uniques=tuple(case for unique in self._resource.uniques for case in self._unique(unique, endpoint)),
@@ -304,8 +160,7 @@ class _Cases:
             step=self._step(endpoint.step) if endpoint.step else None,
             events=tuple(event.name for event in endpoint.events),
             own_roles=tuple(role.upper() for role in endpoint.own_only),
-            can_be_foreign=bool(endpoint.own_only)
-            and not (creates and kinds & {HopKind.SELF, HopKind.CREATOR}),
+            can_be_foreign=bool(endpoint.own_only) and not (creates and kinds & {HopKind.SELF, HopKind.CREATOR}),
             free_role=(free or list(endpoint.roles))[0].upper(),
             required_names=tuple(member.name for member in endpoint.members if member.required),
         )
@@ -327,24 +182,36 @@ class _Cases:
             if solved is None:
                 continue
             values = ", ".join(
-                f'"{self._attribute(name)}": {_first(value)}' for name, value in solved.items() if self._resource.member(name) in settable
+                f'"{self._attribute(name)}": {first_source(value)}'
+                for name, value in solved.items()
+                if self._resource.member(name) in settable
             )
             found.append((rule.name, f"{{{values}}}"))
         return tuple(found)
 
     def _unique(self, unique: Unique, endpoint: Endpoint) -> tuple[UniqueCase, ...]:
-        if endpoint.kind is not OperationKind.CREATE or not set(unique.members) <= set(endpoint.members):
+        creates = endpoint.kind is OperationKind.CREATE
+        settable = [member for member in unique.members if member in endpoint.members]
+        if not settable or (creates and len(settable) < len(unique.members)):
+            return ()
+        initial = self._resource.lifecycle.initial if self._resource.lifecycle else ""
+        if initial in unique.except_states:
             return ()
         given = self._present(unique.members)
         freed = None
         lifecycle = lifecycle_view(self._design, self._resource)
         limited = any(limit.member in unique.members and not limit.states for limit in self._resource.limits)
-        if unique.except_states and lifecycle and not limited:
+        if unique.except_states and lifecycle and creates and not limited:
             freed = f", {self._state()}={lifecycle.enum}.{unique.except_states[0].upper()}"
-            if f"{lifecycle.enum}.{unique.except_states[0].upper()}" == lifecycle.initial:
-                return ()
-        shared = tuple((member.name, member.attribute) for member in unique.members)
-        return (UniqueCase(unique.name.removeprefix("uq_"), given, shared, freed),)
+        return (
+            UniqueCase(
+                name=unique.name.removeprefix("uq_"),
+                given=given,
+                shared=tuple((member.name, member.attribute) for member in settable),
+                held=tuple(member.attribute for member in unique.members if member not in settable),
+                freed=freed,
+            ),
+        )
 
     def _present(self, members: tuple[Member, ...]) -> str:
         """Return arguments that fill those members which a factory leaves empty."""
@@ -381,7 +248,7 @@ class _Cases:
         source = step.transition.sources[0]
         passing = self._assigned(step, source, None)
         guards = []
-        for number, guard in enumerate(step.guards, start=1):
+        for number in range(1, len(step.guards) + 1):
             failing = self._failing(step, source, number - 1)
             if failing is not None:
                 guards.append(GuardCase(number, self._given(failing), self._call(step, failing)))
@@ -393,7 +260,25 @@ class _Cases:
             given=self._given(passing or {}),
             arguments=self._call(step, passing or {}),
             guards=tuple(guards),
+            after=self._after(step, enum),
         )
+
+    def _after(self, step: Step, enum: str) -> tuple[AfterStepCase, ...]:
+        target, sources = step.transition.target, step.transition.sources
+        found = []
+        for unique in self._resource.uniques:
+            freed = [source for source in sources if source in unique.except_states]
+            if freed and target not in unique.except_states:
+                names = tuple(member.attribute for member in unique.members)
+                states = f"{enum}.{target.upper()}", f"{enum}.{freed[0].upper()}"
+                found.append(AfterStepCase(unique.name.removeprefix("uq_"), "duplicate", 1, names, *states))
+        for limit in self._resource.limits:
+            uncounted = [source for source in sources if source not in limit.states]
+            if limit.states and uncounted and target in limit.states and limit.limit <= _MOST_RECORDS:
+                names = (limit.member.attribute,)
+                states = f"{enum}.{target.upper()}", f"{enum}.{uncounted[0].upper()}"
+                found.append(AfterStepCase(limit.name, "limit-reached", limit.limit, names, *states))
+        return tuple(found)
 
     def _call(self, step: Step, values: Assignment) -> str:
         """Return what follows the state in a call of the transition's function."""
@@ -468,9 +353,7 @@ class _Cases:
                 target = factory_name(self._design.resource(member.relation.target))
                 value = "[target.id]" if member.is_collection else "target.id"
                 other = f"[make_{target}(session).id]" if member.is_collection else f"make_{target}(session).id"
-                return (
-                    FilterCase(filter_.name, _pair(name, value), _pair(name, other), f"make_{target}(session)"),
-                )
+                return (FilterCase(filter_.name, _pair(name, value), _pair(name, other), f"make_{target}(session)"),)
             case _:
                 return self._plain_filter(filter_, member)
 
@@ -510,12 +393,10 @@ class _Cases:
             member = next(one for one in child.members if one.relation is relation)
             name = factory_name(child)
             value = "[row.id]" if member.is_collection else "row.id"
-            outcome = relation.on_delete
+            outcome: str = relation.on_delete
             if member.is_collection and outcome != "restrict":
                 outcome = "unlink"
-            found.append(
-                DeleteCase(name, row_class(child), member.attribute, f", {member.attribute}={value}", outcome)
-            )
+            found.append(DeleteCase(name, row_class(child), member.attribute, f", {member.attribute}={value}", outcome))
         return tuple(found)
 
 
@@ -542,11 +423,6 @@ def _shown(member: Member) -> str:
     return form if member.required else f"None if {value} is None else {form}"
 
 
-def _first(source: str) -> str:
-    """Return the source of the first of numbered values."""
-    return re.sub(r"\bn\b", "0", source)
-
-
 def _is_free_text(member: Member) -> bool:
     constraints = member.field.constraints if member.field else None
     return (
@@ -557,36 +433,3 @@ def _is_free_text(member: Member) -> bool:
         and (constraints.max_length or 100) >= len("Needle")
         and (constraints.min_length or 0) <= len("Straw")
     )
-
-
-def _invalid(member: Member) -> tuple[tuple[str, str], ...]:
-    """Return JSON values, as source, that the member's schema refuses."""
-    if member.is_collection:
-        return ((member.name, '"no list"'), (member.name, '["no id"]'))
-    if member.field is None:
-        return ((member.name, '"no id"'),)
-    if member.field.enum is not None:
-        return ((member.name, '"no such value"'),)
-    schema = member.schema
-    found: list[str] = []
-    if member.field.type in TEXTUAL:
-        found = ["17", '"\\x00"', f'"x" * {int(str(schema["maxLength"])) + 1}']
-        if schema.get("minLength"):
-            found.append('""')
-        if member.field.type.value in ("email", "phone", "url"):
-            found.append('"neither here nor there"')
-    else:
-        found = {
-            ValueKind.DECIMAL: ["1.5", '"1,50"', '"NaN"', '"1.123456789"'],
-            ValueKind.INTEGER: ['"17"', "1.5", f"{schema.get('maximum')} + 1"],
-            ValueKind.FLOAT: ['"17"', "100.5", "-0.5"],
-            ValueKind.BOOLEAN: ['"yes"', "1"],
-            ValueKind.DATE: ['"2030-02-30"', '"tomorrow"', "20300101"],
-            ValueKind.TIME: ['"25:00"', "930"],
-            ValueKind.DATETIME: ['"2030-05-01T09:30:00"', '"2030-13-01T00:00:00Z"', "1900000000"],
-            ValueKind.UUID: ['"no id"'],
-            ValueKind.DOCUMENT: ['"no object"', "[1]"],
-        }[value_kind(member.field)]
-    return tuple((member.name, value) for value in found)
-
-

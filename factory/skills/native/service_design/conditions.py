@@ -91,7 +91,7 @@ def literal(
         return None
 
 
-def _number_or_moment(
+def _number_or_moment(  # noqa: PLR0911 - one return per kind of value
     kind: ValueKind, value: JsonValue
 ) -> int | float | Decimal | dt.date | dt.time | dt.datetime | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):

@@ -12,7 +12,6 @@ from factory.domain.product import (
     Enumeration,
     FieldType,
     Invariant,
-    OperationKind,
     ProductField,
     Relation,
     RelationKind,
@@ -87,7 +86,15 @@ def design_service(model: DomainModel) -> ServiceDesign:
         schemas.claim(f"{name}Page", "List")
     paths, tables = Names(RESERVED_PATHS), Names(TABLE_NAMES)
     resources = tuple(
-        _resource(model, entity, entity_schemas[entity.name], enums, schemas, paths, tables)
+        _resource(
+            model,
+            entity,
+            schema=entity_schemas[entity.name],
+            enums=enums,
+            schemas=schemas,
+            paths=paths,
+            tables=tables,
+        )
         for entity in model.entities
     )
     published = {event.name for resource in resources for point in resource.endpoints for event in point.events}
@@ -108,6 +115,7 @@ def design_service(model: DomainModel) -> ServiceDesign:
 def _resource(
     model: DomainModel,
     entity: Entity,
+    *,
     schema: str,
     enums: dict[str, str],
     schemas: Names,
@@ -121,7 +129,7 @@ def _resource(
     steps = policies.steps(model, entity, lifecycle)
     path = paths.claim(kebab(entity.collection), "-records")
     owners = ownerships(model, entity.name)
-    points = endpoints(model, entity, path, writable, steps, schemas)
+    points = endpoints(model, entity, path=path, members=writable, steps=steps, schemas=schemas)
     return Resource(
         entity=entity,
         schema=schema,
@@ -159,10 +167,12 @@ def _members(model: DomainModel, entity: Entity, enums: dict[str, str]) -> tuple
                 default=default,
             )
         )
-    for relation in model.relations_of(entity.name):
-        if relation.join_entity is None:
-            found.append(_relation_member(model, relation, relaxed=(entity.name, relation.name) in relaxed))
-    return tuple(found)
+    references = (
+        _relation_member(model, relation, relaxed=(entity.name, relation.name) in relaxed)
+        for relation in model.relations_of(entity.name)
+        if relation.join_entity is None
+    )
+    return (*found, *references)
 
 
 def _api_schema(model: DomainModel, entity: Entity, field: ProductField, enums: dict[str, str]) -> Schema:
@@ -195,7 +205,7 @@ def _relation_member(model: DomainModel, relation: Relation, *, relaxed: bool) -
     )
 
 
-def _default(model: DomainModel, entity: Entity, field: ProductField) -> tuple[bool, JsonValue]:
+def _default(model: DomainModel, entity: Entity, field: ProductField) -> tuple[bool, JsonValue]:  # noqa: PLR0911 - one return per kind of value
     """Return whether the field has a usable default, and that default in its JSON form."""
     value = field.default
     parsed = literal(model, field, value) if value is not None else None

@@ -24,6 +24,7 @@ _SILENT = frozenset({OperationKind.READ, OperationKind.LIST})
 def endpoints(
     model: DomainModel,
     entity: Entity,
+    *,
     path: str,
     members: tuple[Member, ...],
     steps: tuple[Step, ...],
@@ -37,13 +38,17 @@ def endpoints(
         if operation.kind in _NAMED:
             key = f"{operation.kind.value} {operation.verb} {operation.transition or ''}"
         groups.setdefault(key, []).append(operation)
-    return tuple(_endpoint(model, entity, group, path, members, steps, paths, schemas) for group in groups.values())
+    return tuple(
+        _endpoint(model, entity, group, path=path, members=members, steps=steps, paths=paths, schemas=schemas)
+        for group in groups.values()
+    )
 
 
 def _endpoint(
     model: DomainModel,
     entity: Entity,
     group: list[Operation],
+    *,
     path: str,
     members: tuple[Member, ...],
     steps: tuple[Step, ...],
@@ -54,7 +59,7 @@ def _endpoint(
     step = next((step for step in steps if step.transition.name == first.transition), None)
     fallback = step.transition.actors if step else ()
     roles, own_only = _permission(model, group, fallback)
-    body_members = _body(entity, group, members) if first.kind in _WITH_BODY else ()
+    body_members = _body(group, members) if first.kind in _WITH_BODY else ()
     where = f"/{path}" if first.kind in _ON_COLLECTION else f"/{path}/{{id}}"
     if first.kind in _NAMED:
         where += f"/{paths.claim(kebab(first.verb), '-' + kebab(singular(entity.collection)))}"
@@ -92,7 +97,7 @@ def _permission(
     )
 
 
-def _body(entity: Entity, group: list[Operation], members: tuple[Member, ...]) -> tuple[Member, ...]:
+def _body(group: list[Operation], members: tuple[Member, ...]) -> tuple[Member, ...]:
     kind = group[0].kind
     whole = kind is not OperationKind.CHANGE and any(not operation.fields for operation in group)
     fields = {name for operation in group for name in operation.fields}

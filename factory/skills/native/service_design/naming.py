@@ -72,17 +72,20 @@ CLASS_NAMES = frozenset(
     "APIRouter Annotated Any Base BaseModel Caller ClassVar ConfigDict Database Decimal Depends Document "
     "False Field FileReference GeoPoint Health Input Instant Day ClockTime JSON JSONB Lifecycle Literal Mapped Maybe "
     "Message Money None Number Outbox Output Permission Problem Query Request Response Role Row Select Session "
-    "NonNegativeMoney NonNegativeNumber SkipJsonSchema StrEnum String Table Text Timestamps True UUID Unique Uuid Violation".split()
+    "NonNegativeMoney NonNegativeNumber "
+    "SkipJsonSchema StrEnum String Table Text Timestamps True UUID Unique Uuid Violation".split()
 )
 
 # Attribute names that would hide what the class bodies of tables and schemas use.
 ATTRIBUTE_NAMES = frozenset(
-    "bool changes dict dt filters float int list mapped_column metadata now property registry relationship str values".split()
+    "bool changes dict dt filters float int list mapped_column metadata now property registry relationship str "
+    "values".split()
 ) | frozenset(name for name in dir(BaseModel) if not name.startswith("_"))
 
 # Names that the functions of the API modules use.
 FUNCTION_NAMES = frozenset(
-    "allowed belongs_to body caller dt events fetch id limits models page permissions query record require require_own require_target "
+    "allowed belongs_to body caller dt events fetch id limits models page permissions query record require "
+    "require_own require_target "
     "messages now ordering outbox response responses router rules row select session statement unique uuid4".split()
 )
 

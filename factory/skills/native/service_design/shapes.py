@@ -20,7 +20,7 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 TEXT_PATTERN = r"^[^\x00]*$"
 EMAIL_PATTERN = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 PHONE_PATTERN = r"^\+?[0-9(][0-9 ()./-]{3,28}[0-9]$"
-URL_PATTERN = r"^https?://[!-~]+$"
+URL_PATTERN = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,4})?([/?#][!-~]*)?$"
 TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
 
 TEXT_LENGTH = 500
