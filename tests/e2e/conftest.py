@@ -58,6 +58,12 @@ class Workplace:
         """Return the repository of a built vision."""
         return Path(self.build(vision)["repository"])
 
+    def spans(self) -> list[dict[str, Any]]:
+        """Return every span exported so far."""
+        lines = (self.folder / "traces.jsonl").read_text().splitlines()
+        scopes = [scope for line in lines for part in json.loads(line)["resourceSpans"] for scope in part["scopeSpans"]]
+        return [span for scope in scopes for span in scope["spans"]]
+
     @property
     def python(self) -> Path:
         """The interpreter of the environment that generated projects are tested in."""
@@ -70,7 +76,11 @@ def workplace() -> Iterator[Workplace]:
     """Give a running factory."""
     with tempfile.TemporaryDirectory(prefix="factory-e2e-") as name:
         folder = Path(name)
-        environment = {**os.environ, "FACTORY_DATA_DIR": str(folder / "data")}
+        environment = {
+            **os.environ,
+            "FACTORY_DATA_DIR": str(folder / "data"),
+            "FACTORY_TRACE_FILE": str(folder / "traces.jsonl"),
+        }
         place = Workplace(folder, environment)
         place.factory("up")
         try:

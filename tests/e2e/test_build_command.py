@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +86,25 @@ def test_the_summary_for_machines_has_the_promised_shape(workplace: Workplace) -
     assert {"project_id", "status", "repository", "artifacts", "tests", "seconds"} <= answer.keys()
     assert {"kind", "version", "hash", "uri", "status"} <= answer["artifacts"][0].keys()
     assert {"passed", "failed"} <= answer["tests"].keys()
+
+
+def test_one_trace_tells_of_the_whole_project(workplace: Workplace) -> None:
+    project_id = workplace.build(CLINIC)["project_id"]
+
+    def of_project(span: dict[str, Any]) -> bool:
+        return {"key": "factory.project.id", "value": {"stringValue": project_id}} in span.get("attributes", ())
+
+    deadline = time.monotonic() + 20
+    while not (found := [span for span in workplace.spans() if of_project(span)]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    (trace_id,) = {span["traceId"] for span in found}
+    spans = {span["spanId"]: span for span in workplace.spans() if span["traceId"] == trace_id}
+    roots = [span for span in spans.values() if not span.get("parentSpanId")]
+    assert [span["name"] for span in roots] == ["project clinic"]
+    assert all(span["parentSpanId"] in spans for span in spans.values() if span not in roots)
+    names = {span["name"] for span in spans.values()}
+    assert names >= {"receive", "load", "plan", "execute", "compose", "validate", "publish", "announce", "emit"}
+    assert "backend-developer backend" in names
 
 
 def test_status_tells_of_the_pools(workplace: Workplace) -> None:
