@@ -135,7 +135,7 @@ def _resource(
         schema=schema,
         table=tables.claim(entity.collection, "_records"),
         path=path,
-        tag=sentence(entity.collection),
+        tag=_tag(entity),
         members=members,
         lifecycle=lifecycle,
         state=state,
@@ -149,6 +149,12 @@ def _resource(
         ownerships=owners,
         keeps_creator=any(hop.kind is HopKind.CREATOR for owner in owners for path in owner.paths for hop in path),
     )
+
+
+def _tag(entity: Entity) -> str:
+    """Return the heading of the entity's endpoints; the health probes have one of their own."""
+    tag = sentence(entity.collection)
+    return f"{tag} records" if tag == "Health" else tag
 
 
 def _members(model: DomainModel, entity: Entity, enums: dict[str, str]) -> tuple[Member, ...]:
