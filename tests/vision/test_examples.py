@@ -83,7 +83,12 @@ def test_the_clinic_in_detail() -> None:
         "mark_no_show": (("booked",), "no_show", ("receptionist",)),
     }
     cancel = next(step for step in lifecycle.transitions if step.name == "cancel")
-    assert cancel.guards == (Condition(left="start_time", op="ge", right_kind="now", offset_minutes=1440),)
+    said = "An appointment can only be cancelled at least 24 hours before it starts."
+    assert cancel.guards == (
+        Condition(left="start_time", op="ge", right_kind="now", offset_minutes=1440, statement=said),
+    )
+    reschedule = next(item for item in model.operations if item.name == "reschedule_appointment")
+    assert reschedule.states == ("booked",)
     assert {
         "register_patient",
         "book_appointment",

@@ -151,7 +151,7 @@ def _lifecycle(lifecycle: Lifecycle) -> str:
             ", ".join(step.sources),
             step.target,
             ", ".join(step.actors) or "everybody",
-            "; ".join(say(guard) for guard in step.guards),
+            "; ".join(_guard(guard) for guard in step.guards),
             f"`{step.event}`",
         )
         for step in lifecycle.transitions
@@ -173,6 +173,10 @@ def say(condition: Condition) -> str:
     return f"`{condition.left}` {_OPERATORS[condition.op]} {right}"
 
 
+def _guard(condition: Condition) -> str:
+    return f"{say(condition)} ({condition.statement})" if condition.statement else say(condition)
+
+
 def _operations(model: DomainModel) -> str:
     rows = []
     for operation in model.operations:
@@ -181,6 +185,8 @@ def _operations(model: DomainModel) -> str:
             or "everybody signed in"
         )
         sets = ", ".join([*operation.fields, *operation.relations])
+        demands = [" or ".join(state.replace("_", " ") for state in operation.states)] if operation.states else []
+        demands += [_guard(guard) for guard in operation.guards]
         rows.append(
             (
                 f"`{operation.name}`",
@@ -188,12 +194,13 @@ def _operations(model: DomainModel) -> str:
                 operation.entity,
                 who,
                 sets,
+                "; ".join(demands),
                 f"`{operation.event}`" if operation.event else "",
                 ", ".join(operation.stories),
             )
         )
     return (
-        "## Operations\n\n" + _table(("Operation", "Kind", "Entity", "Who", "Sets", "Event", "Stories"), rows)
+        "## Operations\n\n" + _table(("Operation", "Kind", "Entity", "Who", "Sets", "Only if", "Event", "Stories"), rows)
         if rows
         else ""
     )

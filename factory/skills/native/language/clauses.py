@@ -106,7 +106,7 @@ def clauses(doc: Doc) -> list[Clause]:
             if people:
                 last_person = people
                 if clause.passive is False and not named:
-                    last_thing = last_thing or people[0]
+                    last_thing = last_thing or (None if is_person(people[0].name) else people[0])
     return found
 
 
@@ -229,6 +229,8 @@ def _clause(token: Token, sentence: Span) -> Clause:  # noqa: C901, PLR0912 - on
         ):
             particle = child.lower_
             end = child.idx + len(child.text)
+        elif child.i > token.i + 1 and _parted(token, child):
+            particle = child.lower_
         elif child.dep_ == "advmod" and child.lower_ == "only":
             only = True
         elif child.dep_ == "agent":
@@ -269,6 +271,13 @@ def _clause(token: Token, sentence: Span) -> Clause:  # noqa: C901, PLR0912 - on
         sentence=(sentence.start_char, sentence.end_char),
         complements=tuple(complements),
     )
+
+
+def _parted(token: Token, child: Token) -> bool:
+    """Tell whether a word behind the object belongs to the verb: "take them back", "take a dish off the menu"."""
+    if child.dep_ not in ("advmod", "prt", "prep") or not any(other.dep_ == "dobj" for other in token.children):
+        return False
+    return (child.lower_ == "back" and not list(child.children)) or (child.lower_ == "off" and _lemma(token) == "take")
 
 
 def _lemma(token: Token) -> str:

@@ -184,7 +184,7 @@ ASSIGN_VERBS = _phrases(
 TRANSITION_VERBS = MappingProxyType(
     dict.fromkeys(
         _phrases(
-            """cancel, approve, reject, accept, decline, deny, complete, finish, close, open, reopen, publish, unpublish, archive, unarchive, activate, deactivate, reactivate, suspend, resume, start, submit, resubmit,
+            """cancel, approve, reject, accept, decline, deny, refuse, defer, scrap, merge, lend, take off, complete, finish, close, open, reopen, publish, unpublish, archive, unarchive, activate, deactivate, reactivate, suspend, resume, start, submit, resubmit,
     confirm, return, ship, deliver, dispatch, pay, resolve, escalate, lock, unlock, verify, freeze,
     withdraw, refund, retire, pause, stop, end, release, void, expire, receive, pack, pick up, check in,
     check out, collect, fulfil, fulfill, sign, countersign, certify, acknowledge, investigate, settle,

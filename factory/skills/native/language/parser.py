@@ -182,6 +182,8 @@ def _predicate_of_person(lower: list[str], index: int, word: str, base: str) -> 
     many = singular(before) != before or before in GROUP_PERSON_NOUNS or before == "people"
     if many and word == base:
         return following not in {"for", "of", ".", ""} or word in {"book", "apply", "pay"}
+    if not many and word == base and index == 1 and following in _DETERMINERS:
+        return True
     return (
         not many
         and word == third_person(base)

@@ -260,6 +260,8 @@ def _operations(draft: Draft) -> tuple[list[Operation], list[DomainEvent], dict[
                 fields=tuple(item.fields),
                 relations=tuple(item.relations),
                 transition=item.transition,
+                states=tuple(item.states),
+                guards=tuple(item.guards),
                 event=event,
                 stories=tuple(item.stories),
                 trace=trace,

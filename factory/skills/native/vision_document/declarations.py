@@ -53,6 +53,7 @@ def _declared(draft: Draft, blocks: tuple[Block, ...]) -> Iterator[tuple[int, En
         else:
             made = _from_line(draft, block, index, children, section)
         if made is not None:
+            made[0].listed = made[0].listed or section is Section.ENTITIES
             found.append((index, *made))
             skip.update(piece[3] for piece in made[1])
     yield from found
@@ -102,7 +103,8 @@ def _from_heading(
         if below.kind is BlockKind.ITEM:
             pieces.append((below, 0, below.text, position))
         elif below.kind is BlockKind.ROW:
-            text = _row_field(below)
+            heads = position == index + 1 or blocks[position - 1].kind is not BlockKind.ROW
+            text = _row_field(below, heads=heads)
             if text:
                 pieces.append((below, below.cells[0][0], text, position))
         elif not pieces:
@@ -115,9 +117,9 @@ def _from_heading(
     return None if entity is None else (entity, pieces)
 
 
-def _row_field(block: Block) -> str:
+def _row_field(block: Block, *, heads: bool) -> str:
     cells = [block.text[start:end] for start, end in block.cells]
-    if not cells or re.fullmatch(r"(?:field|name|attribute|column|property|key)s?", cells[0].lower()):
+    if not cells or heads and re.fullmatch(r"(?:field|name|attribute|column|property|key)s?", cells[0].lower()):
         return ""
     notes = [cell for cell in cells[1:] if cell and cell not in ("-", "–", "—")]  # noqa: RUF001 - authors write dashes
     return f"{cells[0]} ({', '.join(notes)})" if notes else cells[0]

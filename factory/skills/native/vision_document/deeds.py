@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from factory.skills.native.language.clauses import Clause, Phrase
 from factory.skills.native.language.lexicon import (
+    CREATE_VERBS,
     DEED_NOUNS,
     KNOWN_VERBS,
     READ_VERBS,
@@ -125,9 +126,9 @@ _RETURNS = frozenset(
 
 def _record_returned(draft: Draft, verb: str, entity: EntityDraft, noun: str | None) -> tuple[EntityDraft, str | None]:
     """Turn "return a book" into what happens to its loan, where books have loans and no such state of their own."""
-    if verb not in _RETURNS:
-        return entity, noun
     status = entity.status()
+    if verb not in _RETURNS:
+        return _record_moved(draft, verb, entity, noun) if status is None else (entity, noun)
     if status is not None and leads_to(verb, [state_name(value) for value in status.values]) is not None:
         return entity, noun
     for words in ("loan", "rental", "lease", "borrowing", "lending", "checkout", "hire", "booking"):
@@ -135,6 +136,20 @@ def _record_returned(draft: Draft, verb: str, entity: EntityDraft, noun: str | N
         if record is not None and record.words != entity.words and draft.link(record.words, entity.words) is not None:
             return record, noun
     return entity, noun
+
+
+def _record_moved(draft: Draft, verb: str, entity: EntityDraft, noun: str | None) -> tuple[EntityDraft, str | None]:
+    """Turn "ship an object" into what happens to its loan, where loans and nothing else can be shipped."""
+    if verb not in TRANSITION_VERBS or verb in CREATE_VERBS:
+        return entity, noun
+    moved = [
+        record
+        for record in draft.entities.values()
+        if draft.link(record.words, entity.words) is not None
+        and (status := record.status()) is not None
+        and leads_to(verb, [state_name(value) for value in status.values][1:]) is not None
+    ]
+    return (moved[0], noun) if len(moved) == 1 else (entity, noun)
 
 
 def _marked(clause: Clause) -> tuple[str, ...]:

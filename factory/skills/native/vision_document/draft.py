@@ -40,6 +40,7 @@ class EntityDraft:
     words: str
     trace: Trace
     declared: bool = False
+    listed: bool = False
     description: str = ""
     fields: dict[str, FieldDraft] = kept(default_factory=dict)
     plural: str | None = None
@@ -193,6 +194,8 @@ class OperationDraft:
     noun: str | None = None
     preposition: str = ""
     assumed: bool = False
+    states: list[str] = kept(default_factory=list)
+    guards: list[Condition] = kept(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -68,7 +68,7 @@ _WHOLE = _cues(
         "subtotal, grand total",
         FieldType.DECIMAL: "exchange rate, lat, lng, pain score, rating average, heart rate average",
         FieldType.GEO_POINT: (
-            "gps, gps position, gps location, coordinates, location, geo location, geolocation, position on "
+            "gps, gps position, gps location, coordinates, geo location, geolocation, position on "
             "map, map position"
         ),
         FieldType.FILE: "cv, resume, résumé, portfolio, scan, contract file, id scan",
@@ -159,7 +159,7 @@ _EXPLICIT = _cues(
         FieldType.UUID: "uuid, guid",
         FieldType.FILE: "file, image, photo, picture, attachment, upload, pdf, document, binary, blob, video",
         FieldType.GEO_POINT: (
-            "geo point, geo-point, gps, coordinates, location, lat/long, lat/lng, lat/lon, point, geo, "
+            "geo point, geo-point, gps, coordinates, geo location, map position, lat/long, lat/lng, lat/lon, point, geo, "
             "latitude/longitude, geopoint"
         ),
         FieldType.JSON: (

@@ -25,6 +25,7 @@ from factory.skills.native.vision_document.draft import (
     TransitionDraft,
 )
 from factory.skills.native.vision_document.readings import Statement
+from factory.skills.native.vision_document.rule_text import said, same_condition
 
 # Verbs that imply a state of their own where none is declared, with the state before it.
 _IMPLYING = {
@@ -406,7 +407,7 @@ def find_guards(draft: Draft, statements: list[Statement]) -> None:
     """Add time limits on transitions: "can only be cancelled at least 24 hours before it starts"."""
     for statement in statements:
         text = statement.text.lower()
-        limit = _time_limit(text)
+        limit = time_limit(text)
         if limit is None:
             continue
         for made in draft.lifecycles.values():
@@ -426,8 +427,9 @@ def find_guards(draft: Draft, statements: list[Statement]) -> None:
                     if other is not entity and re.search(rf"\b{re.escape(other.words)}\b", limit.group("what"))
                 ]
                 guard = None if foreign else guard_condition(entity, limit)
-                if guard is not None and guard not in step.guards:
-                    step.guards.append(guard)
+                if guard is None or any(same_condition(guard, known) for known in step.guards):
+                    continue
+                step.guards.append(guard.model_copy(update={"statement": said(statement)}))
 
 
 _UNITS = {"minute": 1, "hour": 60, "day": 1440, "week": 10080}
@@ -440,7 +442,8 @@ _LIMIT = re.compile(
 )
 
 
-def _time_limit(text: str) -> re.Match[str] | None:
+def time_limit(text: str) -> re.Match[str] | None:
+    """Return the limit a text states, such as "at least 24 hours before it starts", or None."""
     plain = re.sub(r"(?P<what>\b)", r"", text)
     return re.search(_LIMIT.pattern.replace("(?P<what>(?:it", "(?P<what>(?:(?P<pronoun>it)"), plain)
 

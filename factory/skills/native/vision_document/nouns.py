@@ -91,8 +91,9 @@ def _weighed(clause: Clause, statement: Statement) -> Iterator[tuple[Phrase, flo
     verb = clause.verb
     base = verb.split(" ")[0]
     if base in ("have", "belong", "consist", "contain", "comprise", "include"):
+        defined = len(clause.objects) > 1 and not clause.modal
         for phrase in clause.subjects:
-            yield phrase, 1.5
+            yield phrase, 2.0 if defined and not is_person(phrase.name) else 1.5
         for word, phrase in clause.prepositions:
             if word in ("to", "of"):
                 yield phrase, 1.5
@@ -149,7 +150,7 @@ def _count(  # noqa: PLR0917 - the parts of one statement
     draft: Draft, statement: Statement, clause: Clause, phrase: Phrase, weight: float, found: dict[str, Evidence]
 ) -> None:
     name = singular(phrase.name)
-    if phrase.pronoun or not usable(name):
+    if phrase.pronoun or not usable(name) or _of_subject(clause, phrase, name):
         return
     shown = statement.text[phrase.start : phrase.end]
     proper = phrase.proper and shown[:1].isupper() and phrase.start > 0
@@ -186,6 +187,12 @@ def _count(  # noqa: PLR0917 - the parts of one statement
         item.read += 1
     elif is_object and (clause.verb in KEEPING or clause.verb in DEED_NOUNS):
         item.kept += 1
+
+
+def _of_subject(clause: Clause, phrase: Phrase, name: str) -> bool:
+    """Tell whether a noun is what its subject has: "buses report their position"."""
+    things = [subject for subject in clause.subjects if not subject.pronoun and not is_person(subject.name)]
+    return phrase.own and bool(things) and is_attribute(name)
 
 
 def choose(draft: Draft, evidence: dict[str, Evidence]) -> list[Evidence]:
@@ -233,11 +240,12 @@ def _is_thing(draft: Draft, item: Evidence) -> bool:  # noqa: PLR0911 - one case
         return False
     if item.noun in SOFT_NOUNS and item.made + item.kept == 0:
         return False
-    if last in DERIVED_NOUNS and not (last in _MADE_BY_HAND and item.verbs & _WRITING):
+    compound = " " in item.noun and last in _COMPOUND and item.made > 0
+    if last in DERIVED_NOUNS and not compound and not (last in _MADE_BY_HAND and item.verbs & _WRITING):
         return False
     if is_attribute(item.noun) and item.made == 0:
         return False
-    if is_attribute(item.noun) and normal(last) not in _ENTITY_ATTRIBUTES:
+    if is_attribute(item.noun) and normal(last) not in _ENTITY_ATTRIBUTES and not compound:
         return False
     if is_person(item.noun):
         return item.made + item.kept > 0 and bool(

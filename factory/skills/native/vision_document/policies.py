@@ -16,6 +16,7 @@ from factory.skills.native.vision_document.draft import Draft, EntityDraft, Fiel
 from factory.skills.native.vision_document.limits import count_limit, limit_in_line
 from factory.skills.native.vision_document.qualities import category_of
 from factory.skills.native.vision_document.readings import Statement, is_as_is, is_excluded
+from factory.skills.native.vision_document.restrictions import restrict
 from factory.skills.native.vision_document.rule_text import add_policy, as_sentence, field_named, mentioned_entities
 from factory.skills.native.vision_document.sections import Section
 from factory.skills.native.vision_document.uniqueness import double_booking, unique_value
@@ -72,6 +73,7 @@ def find_policies(draft: Draft, statements: list[Statement]) -> None:
             or _comparison(draft, statement)
             or unique_value(draft, statement)
         )
+        made = restrict(draft, statement) or made
         if not made and not _in_lifecycle(draft, statement) and not _freed(draft, statement):
             _stated(draft, statement)
     for owner, limit, noun, trace in draft.limits:
@@ -86,8 +88,9 @@ _JOINT = re.compile(
 )
 
 
-def _parts(statement: Statement) -> list[Statement]:
+def _parts(whole: Statement) -> list[Statement]:
     """Split a sentence that states two rules: "A must be positive, and B may have at most 2 C"."""
+    statement = replace(whole, text=re.sub(r"\bshall\b", "must", whole.text))
     joint = _JOINT.search(statement.text)
     if statement.story is not None or joint is None or not _NORMATIVE.search(statement.text[: joint.start()]):
         return [statement]

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from factory.domain.product import Trace
-from factory.skills.native.language.clauses import Clause, clauses
+from factory.skills.native.language.clauses import Clause, Phrase, clauses
 from factory.skills.native.language.lexicon import EVALUATIVE_ADJECTIVES, KNOWN_VERBS, is_person
 from factory.skills.native.language.parser import parse
 from factory.skills.native.language.stories import StoryParts, split_story
@@ -127,11 +127,45 @@ def _statements(draft: Draft, block: Block, section: Section, speakers: tuple[st
             if story is not None:
                 yield _story(draft, piece, story)
         return
-    text = _bare(block)
+    if section is Section.OUT_OF_SCOPE:
+        return
+    if section is Section.ACTORS and block.kind is BlockKind.ROW and len(block.cells) > 1:
+        yield from _of_role(block)
+        return
+    last: Phrase | None = None
     for sentence in sentences(block):
-        if section is Section.OUT_OF_SCOPE:
-            continue
-        yield _statement(sentence, section, speakers if text else (), block)
+        made = _statement(sentence, section, speakers, block)
+        made = replace(made, clauses=tuple(_with_object(clause, last) for clause in made.clauses))
+        yield made
+        last = _spoken_of(made) or last
+
+
+def _of_role(block: Block) -> Iterator[Statement]:
+    """Read a table row "| Technician | Registers samples, enters results |" as what the role does."""
+    (begin, end), *rest = block.cells
+    roles = role_words(block.text[begin:end])
+    for start, stop in rest:
+        for sentence in sentences(block.part(start, stop)) if roles else ():
+            yield _role_statement(sentence, Section.ACTORS, roles[0], sentence.text, 0)
+
+
+def _with_object(clause: Clause, thing: Phrase | None) -> Clause:
+    """Let "it" and "them" mean the thing that the sentence before spoke of, where their own sentence names none."""
+    if thing is None or not any(phrase.pronoun for phrase in clause.objects):
+        return clause
+    objects = tuple(
+        replace(phrase, name=thing.name, pronoun=False, plural=thing.plural, owner=thing.owner)
+        if phrase.pronoun and phrase.name in ("it", "them")
+        else phrase
+        for phrase in clause.objects
+    )
+    return replace(clause, objects=objects)
+
+
+def _spoken_of(statement: Statement) -> Phrase | None:
+    """Return the thing a sentence is about: its first object, else its subject, that is no person."""
+    named = [phrase for clause in statement.clauses for phrase in (*clause.objects, *clause.subjects)]
+    return next((phrase for phrase in named if not phrase.pronoun and not is_person(phrase.name)), None)
 
 
 _STORY_START = re.compile(
@@ -189,18 +223,12 @@ def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], 
         name = singular(labelled.group("name").lower())
         body = labelled.group("body")
         if section is Section.ACTORS or is_person(name):
-            first = re.split(r"[\s,]", body, maxsplit=1)[0].lower()
-            plain = verb_base(first, KNOWN_VERBS)
-            if first in KNOWN_VERBS or plain in KNOWN_VERBS or first in ("can", "may", "must", "also"):
-                many = first in KNOWN_VERBS and first == plain
-                prefix = (
-                    ("They can " if many else "The " + name + " ")
-                    if first not in ("can", "may", "must", "also")
-                    else f"The {name} "
-                )
-                return _parsed(sentence, section, prefix + body, labelled.start("body") - len(prefix), (name,))
-            return _parsed(sentence, section, body, labelled.start("body"), (name,))
+            return _role_statement(sentence, section, name, body, labelled.start("body"))
         return _parsed(sentence, section, body, labelled.start("body"), speakers)
+    granted = _GRANTED.match(text)
+    if granted is not None:
+        said = f"{granted.group('who')[:1].upper()}{granted.group('who')[1:]} can "
+        return _parsed(sentence, section, said + text[granted.end() :], granted.end() - len(said), speakers)
     first = re.split(r"[\s,]", text, maxsplit=1)[0].lower().strip(":")
     if (first in KNOWN_VERBS and block.kind is BlockKind.ITEM and not is_plural(first)) or (
         speakers and first in KNOWN_VERBS
@@ -208,6 +236,28 @@ def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], 
         prefix = "They can "
         return _parsed(sentence, section, prefix + text[:1].lower() + text[1:], -len(prefix), speakers)
     return _parsed(sentence, section, text, 0, speakers)
+
+
+def _role_statement(sentence: Sentence, section: Section, name: str, body: str, start: int) -> Statement:
+    """Read what follows a role's name: "registers samples", "can approve results", "an engineer of the depot"."""
+    first = re.split(r"[\s,]", body, maxsplit=1)[0].lower()
+    plain = verb_base(first, KNOWN_VERBS)
+    if first in KNOWN_VERBS or plain in KNOWN_VERBS or first in ("can", "may", "must", "also"):
+        many = first in KNOWN_VERBS and first == plain
+        prefix = "They can " if many and first not in ("can", "may", "must", "also") else f"The {name} "
+        spoken = body if prefix.startswith("The") and body[:1].islower() else body[:1].lower() + body[1:]
+        return _parsed(sentence, section, prefix + spoken, start - len(prefix), (name,))
+    return _parsed(sentence, section, body, start, (name,))
+
+
+# "The system shall allow a donor to book a slot", "The platform must let the coordinator see all bookings".
+_GRANTED = re.compile(
+    r"(?:the |our |this )?(?:system|application|service|app|platform|software|product|solution|tool|site)\s+"
+    r"(?:shall|must|should|will|can|has to|needs to)?\s*(?:allows?|enables?|lets?|permits?)\s+"
+    r"(?P<who>(?:(?:an?|the|all|every|each)\s+)?[\w-]+(?: [\w-]+){0,2}?(?:(?:,| and| or) (?:an? |the )?[\w-]+){0,3})"
+    r"\s+(?:to\s+(?:be able to\s+)?|(?=(?:see|view|find|book|create|edit|manage|add|cancel|search|record|list)\b))",
+    re.IGNORECASE,
+)
 
 
 def _parsed(sentence: Sentence, section: Section, text: str, shift: int, speakers: tuple[str, ...]) -> Statement:
@@ -244,6 +294,3 @@ def _heading_speaker(block: Block, title: str) -> tuple[str, ...]:
                 return roles
     return ()
 
-
-def _bare(block: Block) -> str:
-    return block.text.strip()

@@ -22,12 +22,24 @@ def render_vision(document: VisionDocument) -> str:
         "## What it keeps\n\n" + "\n".join(_entity_line(model, entity.name) for entity in model.entities) + "\n"
     )
     parts.append("## What people do\n\n" + _stories(model))
-    stated = [policy.statement for policy in model.policies]
+    stated = [policy.statement for policy in model.policies] + _restrictions(model)
     parts.extend(_list("Rules", list(dict.fromkeys(stated))))
     parts.extend(_list("Qualities", [item.statement for item in model.non_functional]))
     parts.extend(_list("Out of scope", document.out_of_scope))
     parts.append(_assumptions(model))
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _restrictions(model: DomainModel) -> list[str]:
+    """Return what limits changes: the states in which a thing may be changed, and the conditions in the author's words."""  # noqa: E501 - one sentence
+    lines = []
+    for operation in model.operations:
+        if operation.states:
+            states = " or ".join(state.replace("_", " ") for state in operation.states)
+            lines.append(f"{_said(operation).capitalize()}: only while it is {states}.")
+    guards = [guard for operation in model.operations for guard in operation.guards]
+    guards += [guard for lifecycle in model.lifecycles for step in lifecycle.transitions for guard in step.guards]
+    return lines + [guard.statement for guard in guards if guard.statement]
 
 
 def _list(title: str, items: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import re
 
 from factory.domain.product import (
+    Condition,
     Invariant,
     RelatedLimit,
     StatedRule,
@@ -11,6 +12,7 @@ from factory.domain.product import (
 from factory.skills.native.language.names import snake_name, unique
 from factory.skills.native.language.words import plural, singular
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft
+from factory.skills.native.vision_document.readings import Statement
 
 
 def add_policy(draft: Draft, policy: Invariant | UniqueTogether | RelatedLimit | StatedRule) -> bool:
@@ -64,3 +66,13 @@ def as_sentence(text: str) -> str:
     """Return a text as one sentence with a capital and a full stop."""
     plain = re.sub(r"\s+(?=[.,;])", "", " ".join(text.split())).rstrip(".;")
     return f"{plain[:1].upper()}{plain[1:]}."
+
+
+def said(statement: Statement) -> str:
+    """Return the author's sentence, cleaned, for people who run into the rule."""
+    return as_sentence(statement.original or statement.text)
+
+
+def same_condition(left: Condition, right: Condition) -> bool:
+    """Tell whether two conditions demand the same, in whatever words."""
+    return left.model_dump(exclude={"statement"}) == right.model_dump(exclude={"statement"})

@@ -323,6 +323,15 @@ class _Reader:
         current = self._current
         ends = current is not None and current.kind is BlockKind.PARAGRAPH
         ends = ends and (_STORY_LINE.match(line) is not None or _is_title(self._masked, current))
+        if current is not None and _LABEL_LINE.match(stripped := line.strip()) and not stripped.startswith("**"):
+            first = self._masked[slice(*current.pieces[0])]
+            if current.kind is BlockKind.PARAGRAPH and _LABEL_LINE.match(first.strip()):
+                current.kind = BlockKind.ITEM
+            ends = ends or (current.kind is BlockKind.ITEM and not line.startswith(" ") and _LABEL_LINE.match(first))
+            if ends and current.kind is BlockKind.ITEM:
+                yield from self.close()
+                self._current = _Open(BlockKind.ITEM, 0, [piece])
+                return
         if current is not None and not ends:
             current.pieces.append(piece)
             return
@@ -340,6 +349,8 @@ def _is_title(masked: str, current: _Open | None) -> bool:
 
 
 _TITLE_WORDS = 6
+# A line such as "Observers: visit stations" that begins a new thought though no mark of a list stands before it.
+_LABEL_LINE = re.compile(r"[A-Z][\w' /-]{1,30}(?:\([^)]*\))?: \S")
 _STORY_LINE = re.compile(r"\W*(?:[\w.-]{1,10}\W{1,3})?As (?:an?|the|any) \w", re.IGNORECASE)
 
 

@@ -17,7 +17,7 @@ from factory.skills.native.vision_document.structure import (
 
 def find_things(draft: Draft, statements: list[Statement]) -> None:
     """Add entities, fields and relations that prose and stories name; declared lines win over all of it."""
-    declared = bool(draft.entities)
+    declared = _describes_all(draft)
     active = [statement for statement in statements if _speaks(statement)]
     if not declared:
         _add_nouns(draft, statements)
@@ -28,6 +28,15 @@ def find_things(draft: Draft, statements: list[Statement]) -> None:
     read_states(draft, active)
     if not declared:
         _add_structure(draft, active)
+
+
+def _describes_all(draft: Draft) -> bool:
+    """Tell whether the author lists the things; a line or two among others says only what those two are."""
+    lines = [entity for entity in draft.entities.values() if entity.declared]
+    return any(entity.listed for entity in lines) or len(lines) >= _LIST
+
+
+_LIST = 3
 
 
 def _speaks(statement: Statement) -> bool:
