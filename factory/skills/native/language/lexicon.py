@@ -38,7 +38,7 @@ VAGUE_NOUNS = _words(
 
 # Nouns that are as vague, unless somebody makes, changes or removes one ("report a problem", "order a part").
 SOFT_NOUNS = _words(
-    """tool group issue problem goal part piece process workflow step question requirement feature version benefit
+    """blood water money tool group issue problem goal part piece process workflow step question requirement feature version benefit
     design form link view title track option result choice set business background head record"""
 )
 

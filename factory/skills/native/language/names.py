@@ -48,8 +48,9 @@ def field_name(words: str) -> str:
 
 
 def state_name(words: str) -> str:
-    """Return words as an enum value."""
-    made = snake_name(words, "n")
+    """Return words as an enum value; signs at the end are spelled ("O+" → "o_plus")."""
+    signed = re.sub(r"(?<=\w)\s*[-\u2212]$", " minus", re.sub(r"(?<=\w)\s*\+$", " plus", words.strip()))
+    made = snake_name(signed, "n")
     return f"{made}_value" if keyword.iskeyword(made) else made
 
 

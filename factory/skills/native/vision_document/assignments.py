@@ -79,14 +79,18 @@ def movers(draft: Draft, entity: str) -> list[str]:
         if operation.entity == entity
         for actor in operation.own - operation.foreign
     }
-    changing = [
-        role
-        for operation in draft.operations
-        if operation.entity == entity and operation.kind not in (OperationKind.LIST, OperationKind.READ)
-        for role in operation.actors
-        if role not in own
-    ]
-    return list(dict.fromkeys(changing)) or [main_actor(draft)]
+    moving = (OperationKind.UPDATE, OperationKind.CHANGE, OperationKind.TRANSITION, OperationKind.DELETE)
+    for kinds in (moving, (OperationKind.CREATE,)):
+        changing = [
+            role
+            for operation in draft.operations
+            if operation.entity == entity and operation.kind in kinds
+            for role in operation.actors
+            if role not in own
+        ]
+        if changing:
+            return list(dict.fromkeys(changing))
+    return [main_actor(draft)]
 
 
 def assign_relation(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:

@@ -52,12 +52,13 @@ def _assume(draft: Draft, entity: EntityDraft, words: str, kind: FieldType, *, p
     made = FieldDraft(words, kind, trace, personal=personal)
     if kind is FieldType.TEXT:
         made.constraints["max_length"] = 200
+    more = "phone" if personal else "note"
     if entity.add(made):
         draft.note(
             f"{entity.name}.{made.name}",
-            f"{entity.name} has {'an' if words[0] in 'aeiou' else 'a'} {words}.",
+            f'{entity.name} has the field "{words}".',
             f"The vision names no field of {entity.name}, and people must be able to tell one from another.",
-            f'List its fields, for example "- {entity.name}: {words}, description?".',
+            f'List its fields, for example "- {entity.name}: {words}, {more}?".',
         )
 
 

@@ -283,7 +283,8 @@ def _read_body(draft: Draft, entity: EntityDraft, block: Block, start: int, text
                 pending.append(Pending(entity.words, made.words, start, block, made))
                 return
     previous: Pending | None = None
-    for offset, part in with_notes(text):
+    for offset, said in with_notes(text):
+        part = re.sub(r"^(?:only |exactly )?one (?:per|for each|for every) ", "belongs to ", said)
         relation = RELATION.match(part)
         if relation is not None and not _field_with_verb(part):
             previous = Pending(entity.words, part, start + offset, block)

@@ -11,6 +11,7 @@ from factory.skills.native.language.lexicon import (
     READ_VERBS,
     TRANSITION_VERBS,
     VAGUE_NOUNS,
+    WEAK_CREATE_VERBS,
 )
 from factory.skills.native.language.names import field_name, state_name
 from factory.skills.native.language.words import participle, singular, verb_base
@@ -98,7 +99,8 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
         entity, noun = _record_returned(draft, verb, entity, noun)
         status = entity.status()
         known = {state_name(value) for value in status.values} if status is not None else set()
-        reached: list[str | None] = [state for state in states if state in known] or [*states[:1]] or [None]
+        listed = states if not known and all(state.endswith("ed") for state in states) else states[:1]
+        reached: list[str | None] = [state for state in states if state in known] or [*listed] or [None]
         for state in reached:
             yield Deed(
                 verb=verb,
@@ -140,7 +142,7 @@ def _record_returned(draft: Draft, verb: str, entity: EntityDraft, noun: str | N
 
 def _record_moved(draft: Draft, verb: str, entity: EntityDraft, noun: str | None) -> tuple[EntityDraft, str | None]:
     """Turn "ship an object" into what happens to its loan, where loans and nothing else can be shipped."""
-    if verb not in TRANSITION_VERBS or verb in CREATE_VERBS:
+    if verb not in TRANSITION_VERBS or verb in CREATE_VERBS - WEAK_CREATE_VERBS:
         return entity, noun
     moved = [
         record

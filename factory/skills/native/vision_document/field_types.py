@@ -41,7 +41,7 @@ _WHOLE = _cues(
         "check-out time, entry time, exit time, event time, scheduled time, starts, ends, scheduled for, "
         "recorded at, measured at",
         FieldType.TIME: "opening time, closing time, time of day, time, opens at, closes at, opens, closes",
-        FieldType.INTEGER: "seats, beds, bedrooms, bathrooms, rooms, floors, floor, pages, copies, capacity, spaces, size "  # noqa: E501 - a list of words
+        FieldType.INTEGER: "queue length, seats, beds, bedrooms, bathrooms, rooms, floors, floor, pages, copies, capacity, spaces, size "  # noqa: E501 - a list of words
         "in people, places, "
         "headcount, stock, stars, laps, points, odometer, mileage, year, age, week, semester, version "
         "number, servings, "
@@ -221,6 +221,8 @@ def guess_type(words: str) -> Guess:  # noqa: C901, PLR0911 - one case after the
         return Guess(FieldType.DATETIME, 0.9)
     if last in _LAST:
         return Guess(_LAST[last], 0.85)
+    if _COUNTED.search(name):
+        return Guess(FieldType.INTEGER, 0.8)
     for suffix, kind in _SUFFIXES.items():
         if last.endswith(suffix) and last != suffix:
             return Guess(kind, 0.6)
@@ -230,6 +232,11 @@ def guess_type(words: str) -> Guess:  # noqa: C901, PLR0911 - one case after the
 
 
 _SURE = 0.8
+# "ballots received", "registered voters": how many there are.
+_COUNTED = re.compile(
+    r"^[a-z]+s (?:received|cast|sold|issued|counted|used|needed|served|produced|planted|delivered|tested|left)$|"
+    r"^(?:registered|expected|eligible|enrolled|active|invited) [a-z]+s$"
+)
 _NUMBERS = frozenset({FieldType.MONEY, FieldType.INTEGER, FieldType.DECIMAL, FieldType.PERCENTAGE, FieldType.DURATION})
 _SUFFIXES = MappingProxyType({"date": FieldType.DATE, "url": FieldType.URL, "price": FieldType.MONEY})
 _TEXT_CUES = frozenset(

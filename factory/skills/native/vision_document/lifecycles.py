@@ -30,6 +30,8 @@ from factory.skills.native.vision_document.rule_text import said, same_condition
 # Verbs that imply a state of their own where none is declared, with the state before it.
 _IMPLYING = {
     "approve": "pending",
+    "refuse": "pending",
+    "defer": "active",
     "reject": "pending",
     "decline": "pending",
     "accept": "pending",
@@ -129,7 +131,14 @@ def _implied_status(draft: Draft, entity: EntityDraft, deeds: list[Deed]) -> Fie
     """Make a status field where verbs need one: "approve a request" needs pending and approved."""
     if any(item.values and item.name.endswith(("status", "state")) for item in entity.fields.values()):
         return None
-    moving = [deed for deed in deeds if deed.verb in _IMPLYING and deed.verb not in RESCHEDULE_VERBS]
+    flags = {item.name for item in entity.fields.values() if item.type is FieldType.BOOLEAN}
+    moving = [
+        deed
+        for deed in deeds
+        if deed.verb in _IMPLYING
+        and deed.verb not in RESCHEDULE_VERBS
+        and snake_name(participle(deed.verb)) not in flags
+    ]
     moving += [deed for deed in deeds if deed.state is not None and deed.verb.split(" ")[0] in ("mark", "flag")]
     if not any(deed.verb in CREATE_VERBS - {"submit", "publish"} for deed in deeds):
         moving = [deed for deed in moving if deed.verb != "submit"]

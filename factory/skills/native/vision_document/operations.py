@@ -14,6 +14,7 @@ from factory.skills.native.language.lexicon import (
     WEAK_CREATE_VERBS,
 )
 from factory.skills.native.language.names import snake_name
+from factory.skills.native.language.words import participle
 from factory.skills.native.vision_document.assignments import assign_relation, change_link, join_group, put_operation
 from factory.skills.native.vision_document.deeds import leads_to, leaves_record
 from factory.skills.native.vision_document.draft import (
@@ -152,6 +153,10 @@ def _times(verb: str, entity: EntityDraft) -> list[str]:
 def _as_aspect(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
     """Set the fields the text names: "rate a talk", "change the price of a product", "record the mileage"."""
     verb, aspects = deed.verb, list(deed.aspects)
+    flag = entity.fields.get(snake_name(participle(verb)))
+    if flag is not None and flag.type is FieldType.BOOLEAN:
+        put_operation(draft, OperationKind.CHANGE, verb, entity.words, deed).fields = [flag.name]
+        return True
     if verb in _RATING:
         aspects = aspects or [name for name in _ASPECT_OF_VERB.get(verb, ()) if name in entity.fields][:1]
         if aspects:

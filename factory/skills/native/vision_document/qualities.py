@@ -254,13 +254,19 @@ def find_summary(draft: Draft, title: str) -> str:
             ):
                 return _tidy(sentence.text)
     paragraphs = [block for block in paragraphs if split_story(block.text) is None]
+    paragraphs = [block for block in paragraphs if not _RULING.search(sentences(block)[0].text)]
     if paragraphs and len(paragraphs[0].text.split()) > 3:  # noqa: PLR2004 - a sentence
         return _tidy(" ".join(sentence.text for sentence in sentences(paragraphs[0])[:2]))
-    things = ", ".join(plural(entity.words) for entity in list(draft.entities.values())[:4])
-    return (
-        f"{title} keeps {things} for "
-        f"{', '.join(plural(actor.label.lower()) for actor in list(draft.actors.values())[:4])}."
-    )
+    things = _series([plural(entity.words) for entity in list(draft.entities.values())[:4]])
+    people = _series([plural(actor.label.lower()) for actor in list(draft.actors.values())[:4]])
+    return f"{title} keeps {things} for {people}."
+
+
+_RULING = re.compile(r"\b(?:must|cannot|can't|may only|can only|shall|may not|never)\b")
+
+
+def _series(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def find_problem(draft: Draft) -> str:

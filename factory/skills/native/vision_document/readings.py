@@ -133,6 +133,12 @@ def _statements(draft: Draft, block: Block, section: Section, speakers: tuple[st
         yield from _of_role(block)
         return
     last: Phrase | None = None
+    duties = _duties(block)
+    if duties is not None:
+        name, parts = duties
+        for part in parts:
+            yield _role_statement(Sentence(part, 0, part.text), section, name, part.text, 0)
+        return
     for sentence in sentences(block):
         made = _statement(sentence, section, speakers, block)
         made = replace(made, clauses=tuple(_with_object(clause, last) for clause in made.clauses))
@@ -147,6 +153,29 @@ def _of_role(block: Block) -> Iterator[Statement]:
     for start, stop in rest:
         for sentence in sentences(block.part(start, stop)) if roles else ():
             yield _role_statement(sentence, Section.ACTORS, roles[0], sentence.text, 0)
+
+
+def _duties(block: Block) -> tuple[str, list[Block]] | None:
+    """Split "Observers: visit stations, fill in checklists, report incidents" into the role and what it does."""
+    label = re.match(r"([A-Z][\w' -]{1,40}?)\s*:\s+(?=\S)", block.text)
+    name = singular(label.group(1).lower()) if label is not None else ""
+    if label is None or not is_person(name) or re.search(r"[.;]\s", block.text):
+        return None
+    starts = [label.end()]
+    starts += [match.end() for match in re.finditer(r",\s+(?:and\s+)?", block.text[: len(block.text)])]
+    starts = [start for start in starts if start >= label.end()]
+    firsts = [re.split(r"[\s,]", block.text[start:], maxsplit=1)[0].lower() for start in starts]
+    acting = all(
+        (first in KNOWN_VERBS or verb_base(first, KNOWN_VERBS) in KNOWN_VERBS) and first != "and" for first in firsts
+    )
+    if len(starts) < 2 or not acting:  # noqa: PLR2004 - one duty needs no splitting
+        return None
+    ends = [*starts[1:], len(block.text)]
+    return name, [
+        part
+        for start, end in zip(starts, ends, strict=True)
+        for part in [block.part(start, end - len(block.text[start:end]) + len(block.text[start:end].rstrip(" ,")))]
+    ]
 
 
 def _with_object(clause: Clause, thing: Phrase | None) -> Clause:

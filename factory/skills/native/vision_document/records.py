@@ -9,7 +9,7 @@ from factory.skills.native.language.lexicon import (
     STRONG_DEEDS,
     is_person,
 )
-from factory.skills.native.language.words import participle, singular, third_person
+from factory.skills.native.language.words import singular, third_person
 from factory.skills.native.vision_document.deeds import actors_of, leaves_record
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft
 from factory.skills.native.vision_document.field_types import default_bounds
@@ -118,11 +118,11 @@ def add_records_of_deeds(draft: Draft, statement: Statement) -> None:
         if thing is None or is_person(thing.words):
             continue
         head = thing.words.rsplit(" ", 1)[-1]
-        if clause.verb == "book" and (head in BOOKED_THINGS or head not in _RESOURCES):
-            continue
         existing = next(
             (found for noun in nouns if (found := draft.find(noun)) is not None and found.words != thing.words), None
         )
+        if clause.verb == "book" and existing is None and (head in BOOKED_THINGS or head not in _RESOURCES):
+            continue
         weak = clause.verb not in STRONG_DEEDS | {"book", "rate", "comment", "vote", "volunteer", "rsvp"}
         if existing is None and weak:
             continue
@@ -158,14 +158,26 @@ def _add_record(draft: Draft, noun: str, thing: EntityDraft, verb: str, trace: T
     draft.entities[noun] = made
     draft.note(
         made.name,
-        f"Each time somebody {third_person(verb)} a {thing.words}, the product keeps a {noun}.",
+        f"Each time somebody {_said(verb)} {_a(thing.words)}, the product keeps {_a(noun)}.",
         (
-            f"A {thing.words} can be {participle(verb)} more than once, by different people, and the vision "
-            f"names no record of it."
+            f"This can happen more than once to the same {thing.words}, by different people, and the vision names no "
+            f"record of it."
         ),
         f'Name the record, for example "- {made.name}: date; belongs to {thing.name}".',
     )
     return made
+
+
+_TOWARDS = {"enrol": "in", "enroll": "in", "register": "for", "sign up": "for", "apply": "for", "subscribe": "to",
+            "bid": "on", "comment": "on", "vote": "on", "donate": "to", "volunteer": "for"}
+
+
+def _said(verb: str) -> str:
+    return f"{third_person(verb)} {_TOWARDS.get(verb, '')}".strip()
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def person_entity(draft: Draft, words: str, trace: Trace, why: str) -> EntityDraft:
@@ -272,7 +284,7 @@ def add_record_fields(draft: Draft, entity: EntityDraft) -> None:
         if entity.add(made):
             draft.note(
                 f"{entity.name}.{made.name}",
-                f"{entity.name} has {'an' if words[0] in 'aeiou' else 'a'} {words}.",
+                f'{entity.name} has the field "{words}".',
                 f"The vision names no field of {entity.name}; this is what such a record usually holds.",
                 f'List its fields, for example "- {entity.name}: {words}, note?".',
             )

@@ -54,7 +54,7 @@ def read_states(draft: Draft, statements: list[Statement]) -> None:
                 or re.search(r"status|state", text.lower()) is not None
                 or re.search(r"through|has", match.group().lower()[len(subject) :][:14]) is not None
             )
-            looks = sum(_is_state(value) for value in values) >= max(1, len(values) - 1)
+            looks = sum(_is_state(value) for value in values) >= max(1, (len(values) + 1) // 2)
             if (
                 entity is not None
                 and all(len(value.split()) <= 2 and value for value in values)  # noqa: PLR2004 - a length of a word or name

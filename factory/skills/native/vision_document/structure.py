@@ -375,7 +375,9 @@ def read_listed_fields(draft: Draft, statement: Statement) -> None:
         if owner is None or (
             match.group("lead") == "with"
             and not re.search(
-                rf"\b(?:{re.escape(owner.words)}|{re.escape(plural(owner.words))})$", before.strip().lower()
+                rf"\b(?:{re.escape(owner.words)}|{re.escape(plural(owner.words))})(?: (?:list|register|directory|catalogue|"
+                rf"catalog|database|overview|book))?$",
+                before.strip().lower(),
             )
         ):
             continue
@@ -384,29 +386,15 @@ def read_listed_fields(draft: Draft, statement: Statement) -> None:
         ):
             name = re.sub(r"^and\s+", "", part.group("name").strip().lower())
             name = re.sub(rf"^(?:{_ARTICLE})+", "", name)
+            if re.search(r"\b(?:it|they|he|she|we|that|which|who)\b", name):
+                continue
             words = name.split()
             if (
                 not name
                 or len(words) > 4  # noqa: PLR2004 - a length of a word or name
                 or is_person(singular(name))
                 or draft.find(singular(name)) is not None
-                or words[-1]
-                in KNOWN_VERBS
-                - {
-                    "name",
-                    "date",
-                    "price",
-                    "note",
-                    "number",
-                    "type",
-                    "address",
-                    "file",
-                    "photo",
-                    "score",
-                    "message",
-                    "rate",
-                    "level",
-                }
+                or (words[-1] in KNOWN_VERBS and not is_attribute(name))
             ):
                 continue
             if not (is_attribute(name) or usable_field(name) or usable(singular(name))) or name in owner.words:

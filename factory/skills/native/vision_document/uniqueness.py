@@ -20,7 +20,7 @@ def double_booking(draft: Draft, statement: Statement) -> bool:
     together = re.search(
         (
             r"same (?:start )?(?:time|moment|slot|period|day|date|hour|evening|week)|double[- ]?book|overlap|"
-            r"twice|at once|simultaneous|once per|only once|only one|same (?P<thing>[\w ]+?)(?: twice)?$|more "
+            r"twice|at once|simultaneous|once per|only once|only (?:\w+ )?one|same (?P<thing>[\w ]+?)(?: twice)?$|more "
             r"than once"
         ),
         text,
@@ -28,7 +28,7 @@ def double_booking(draft: Draft, statement: Statement) -> bool:
     refused = re.search(
         (
             r"\b(?:cannot|can not|can't|must not|may not|never|no two|no \w+ (?:can|may|is|has)|not be|only "
-            r"once|only one|once per|at most one|at most once|should not|no \w+ \w+ (?:can|may))\b"
+            r"once|only (?:\w+ )?one|once per|at most one|at most once|should not|no \w+ \w+ (?:can|may))\b"
         ),
         text,
     )

@@ -47,12 +47,10 @@ def complete_operations(draft: Draft, entity: EntityDraft) -> None:
     who = draft.actors[keepers[0]].label.lower()
     draft.note(
         entity.name,
-        f"The operations {verbs} exist for {entity.words}."
-        if len(added) > 1
-        else f"The operation {verbs} exists for {entity.words}.",
+        f"{plural(who).capitalize()} may {verbs} {plural(entity.words)}.",
         (
-            f"The vision says of nobody that they {' or '.join(added)} {plural(entity.words)}, and nothing "
-            f"can be done with a thing that cannot be made and found."
+            f"The vision does not say who may {verbs.replace(' and ', ' or ')} {plural(entity.words)}, and a thing that "
+            f"cannot be made and found is of no use."
         ),
         f'Say who does it, for example "{plural(who).capitalize()} {added[0]} {plural(entity.words)}."',
     )
