@@ -179,7 +179,7 @@ _OUTBOX = MigratedTable(
         'sa.Column("event_id", sa.Uuid(), nullable=False)',
         'sa.Column("type", sa.String(100), nullable=False)',
         'sa.Column("subject", sa.String(200), nullable=False)',
-        'sa.Column("data", document, nullable=False)',
+        'sa.Column("data", sa.JSON(), nullable=False)',
         'sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False)',
         'sa.Column("published_at", sa.DateTime(timezone=True), nullable=True)',
         'sa.PrimaryKeyConstraint("position", name="pk_outbox")',
@@ -251,7 +251,7 @@ def _migrated_type(design: ServiceDesign, resource: Resource, member: Member) ->
     if member.field is not None and value_kind(member.field) is ValueKind.DATETIME:
         return "sa.DateTime(timezone=True)"
     source = column_type(design, resource, member)
-    return "document" if source == "DOCUMENT" else source
+    return "sa.JSON()" if source == "DOCUMENT" else source
 
 
 def _late_reference(design: ServiceDesign, resource: Resource, member: Member) -> LateReference:
