@@ -100,6 +100,8 @@ def clauses(doc: Doc) -> list[Clause]:
             if told and token.dep_ != "relcl" and not told[0].pronoun and not is_person(told[0].name):
                 last_subject = told[0]
             named = [phrase for phrase in clause.objects if not phrase.pronoun]
+            if clause.verb == "be":
+                named = [phrase for phrase in clause.subjects if not phrase.pronoun and not is_person(phrase.name)]
             if named:
                 last_thing = named[0]
             people = tuple(phrase for phrase in clause.subjects if not phrase.pronoun)

@@ -13,7 +13,7 @@ def _phrases(text: str) -> frozenset[str]:
 
 # Nouns that name no thing a product keeps: the product itself, its surface, and abstractions.
 VAGUE_NOUNS = _words(
-    """system app application-ui application-programming software platform solution product-vision website site web
+    """blood system app application-ui application-programming software platform solution product-vision website site web
     webapp portal information data list way page time interface ui ux screen button form-field menu dropdown
     dashboard tab popup dialog layout color colour icon font widget navigation homepage landing-page browser
     device phone-app mobile thing things stuff item-of kind sort type-of lot number amount-of bit case-of
@@ -38,7 +38,7 @@ VAGUE_NOUNS = _words(
 
 # Nouns that are as vague, unless somebody makes, changes or removes one ("report a problem", "order a part").
 SOFT_NOUNS = _words(
-    """blood water money tool group issue problem goal part piece process workflow step question requirement feature version benefit
+    """water money tool group issue problem goal part piece process workflow step question requirement feature version benefit
     design form link view title track option result choice set business background head record"""
 )
 
@@ -144,7 +144,7 @@ CREATE_VERBS = _phrases(
     propose, invite, enroll, enrol, onboard, sign up, apply, reserve, rent, borrow, lend, subscribe, donate,
     comment, vote, bid, buy, purchase, import, generate, compose, send, hire, note, launch, publish, input,
     store, save, announce, describe, list, offer, build, prepare, insert, sell, pledge, nominate, adopt, join,
-    leave, write down, fill in, fill out, put in, check in, take in, bring in, host, produce, sign in, note
+    leave, write down, fill in, fill out, put in, check in, take in, bring in, host, produce, sign in, award, note
     down, jot down, rsvp, pay, tip, refer, message, ask, hand in, ship, lodge, declare, introduce, form, set,
     take, enlist, admit, harvest, plant, brew, run, hold, leave, give, share, assemble"""
 )
@@ -169,7 +169,7 @@ WEAK_CREATE_VERBS = _phrases(
     """send, share, take, leave, put, hold, run, give, store, save, generate, prepare, describe, announce, ship,
     check in, pay, refer, ask, message,"""
     "bring in, take in, host, list, import, open, make, set, issue, order, request, report, launch, "
-    "publish, post, sell, build, form"
+    "publish, post, sell, build, form, award"
 )
 DELETE_VERBS = _phrases("""delete, remove, erase, discard, drop, unsubscribe from, purge, clear, take off, take down""")
 RESCHEDULE_VERBS = _phrases(

@@ -199,6 +199,11 @@ def target_of(  # noqa: C901, PLR0911, PLR0912 - one case after the other, in th
 ) -> tuple[EntityDraft | None, list[str], str | None]:
     """Return the entity a phrase means, the fields of it that it names, and the noun it was named by."""
     name = singular(phrase.name)
+    if draft.find(name) is None:
+        for noun in DEED_NOUNS.get(clause.verb, ()):
+            record = draft.entities.get(f"{name} {noun}")
+            if record is not None:
+                return record, [], name
     if phrase.own and name in _SELF and actors:
         actor = draft.actors[actors[0]]
         own = draft.find(actor.words)

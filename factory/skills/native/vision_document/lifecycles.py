@@ -62,6 +62,7 @@ _IMPLYING = {
     "retire": "active",
     "escalate": "open",
     "sign": "draft",
+    "sign off": "submitted",
     "submit": "draft",
     "lock": "open",
     "unlock": "locked",
@@ -118,7 +119,11 @@ def find_lifecycles(draft: Draft, statements: list[Statement]) -> None:
     """Add a lifecycle to every entity that has states, declared or implied by verbs."""
     for entity in draft.entities.values():
         deeds = [
-            deed for deed in draft.deeds if deed.entity == entity.words and not leaves_record(draft, deed.verb, entity)
+            deed
+            for deed in draft.deeds
+            if deed.entity == entity.words
+            and not leaves_record(draft, deed.verb, entity)
+            and (not deed.aspects or deed.state is not None)
         ]
         status = entity.status()
         if status is None:
@@ -285,7 +290,8 @@ def _assume_step(draft: Draft, entity: EntityDraft, made: LifecycleDraft, state:
     made.transitions[name] = TransitionDraft(name, verb, [], state, trace, assumed=True)
     draft.note(
         f"{entity.name}.{name}",
-        f"A {entity.words} becomes {words} by '{verb}', which those who change {plural(entity.words)} may do.",
+        f"{'An' if entity.words[0] in 'aeiou' else 'A'} {entity.words} becomes {words} by '{verb}', which those who "
+        f"change {plural(entity.words)} may do.",
         f"The vision lists the state {words} and does not say how it is reached.",
         (
             f'Say who does it and when, for example "'

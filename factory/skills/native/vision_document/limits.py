@@ -40,6 +40,7 @@ _LIMITS = (
         rf"for|to)\s+)?(?:at most|up to|no more than|only|a maximum of|at the most|not more "
         rf"than)\s+{_COUNT}\s+(?P<what>[\w' -]+)"
     ),
+    rf"(?:can|may|must)\s+only\s+(?:have|hold|make|place|book|borrow|submit|own|\w+)\s+{_COUNT}\s+(?P<what>[\w' -]+)",
     (
         rf"(?:cannot|can not|can't|may not|must not|should not|can never|may never|must never)\s+(?:have|hold|"
         rf"borrow|rent|reserve|book|own|make|place|keep|be \w+ (?:to|in|for)|submit|\w+)\s+(?:(?:out|up|on|"

@@ -1,5 +1,6 @@
 """Which nouns of the text are things: evidence gathered over every clause, then a decision per noun."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ from factory.skills.native.language.lexicon import (
 )
 from factory.skills.native.language.words import singular, verb_base
 from factory.skills.native.vision_document.draft import Draft, normal
-from factory.skills.native.vision_document.field_types import is_attribute
+from factory.skills.native.vision_document.field_types import guess_type, is_attribute
 from factory.skills.native.vision_document.readings import Statement, is_as_is, is_excluded
 from factory.skills.native.vision_document.sections import Section
 
@@ -91,7 +92,8 @@ def _weighed(clause: Clause, statement: Statement) -> Iterator[tuple[Phrase, flo
     verb = clause.verb
     base = verb.split(" ")[0]
     if base in ("have", "belong", "consist", "contain", "comprise", "include"):
-        defined = len(clause.objects) > 1 and not clause.modal
+        listed = re.search(r"\b(?:has|have) (?:an? )?[^.;]*?(?:, | and )(?:an? )?[a-z]", statement.text) is not None
+        defined = (len(clause.objects) > 1 or listed) and not clause.modal and base == "have"
         for phrase in clause.subjects:
             yield phrase, 2.0 if defined and not is_person(phrase.name) else 1.5
         for word, phrase in clause.prepositions:
@@ -192,13 +194,21 @@ def _count(  # noqa: PLR0917 - the parts of one statement
 def _of_subject(clause: Clause, phrase: Phrase, name: str) -> bool:
     """Tell whether a noun is what its subject has: "buses report their position"."""
     things = [subject for subject in clause.subjects if not subject.pronoun and not is_person(subject.name)]
-    return phrase.own and bool(things) and is_attribute(name)
+    return phrase.own and bool(things) and (is_attribute(name) or guess_type(name).confidence > _GUESSED)
+
+
+_GUESSED = 0.5
 
 
 def choose(draft: Draft, evidence: dict[str, Evidence]) -> list[Evidence]:
     """Return the nouns that are things, synonyms by head noun folded into one."""
     likely = {name: item for name, item in evidence.items() if _is_thing(draft, item)}
     folded = dict(likely)
+    for name, item in likely.items():
+        records = [f"{name} {noun}" for verb in item.verbs for noun in DEED_NOUNS.get(verb, ())]
+        if item.verbs <= set(DEED_NOUNS) and (record := next((one for one in records if one in folded), None)):
+            _fold(folded, name, record)
+    likely = dict(folded)
     for name in list(likely):
         longer = [other for other in likely if other.endswith(f" {name}") and other in folded]
         if not longer or name not in folded:

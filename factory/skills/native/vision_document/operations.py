@@ -106,7 +106,7 @@ def _as_assignment(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
 def _as_transition(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
     """Change the state; a verb that leads to the first state makes the thing."""
     lifecycle = draft.lifecycles.get(entity.words)
-    if lifecycle is None:
+    if lifecycle is None or (deed.aspects and deed.state is None):
         return False
     target = leads_to(deed.verb, lifecycle.states, deed.state)
     fitting = [step for step in lifecycle.transitions.values() if step.target == target]

@@ -15,7 +15,12 @@ from factory.skills.native.vision_document.readings import Statement, is_as_is, 
 from factory.skills.native.vision_document.sections import Section, section_of
 from factory.skills.native.vision_document.source import Block, BlockKind
 
-_SYSTEM = re.compile(r"^(?:system|scheduler|timer|sensor|device|gateway|job|service|bot)$")
+_SYSTEM = re.compile(r"^(?:system|scheduler|timer|job|service|bot)$")
+# Machines and other companies' systems that act on the product from outside.
+_OUTSIDE = re.compile(
+    r"^(?:[a-z-]+ )?(?:sensor|scanner|gateway|meter|tracker|payment (?:provider|service|processor|gateway)|"
+    r"weather station|kiosk|terminal|external (?:system|lab|service)|partner system)$"
+)
 _ENOUGH = 2
 _NO_ROLES = frozenset({"people", "person", "user experience", "someone", "everyone", "anyone", "nobody"})
 
@@ -48,7 +53,7 @@ def find_actors(draft: Draft, blocks: tuple[Block, ...], statements: list[Statem
                     0.9,
                     label(speaker),
                 )
-        if named < _ENOUGH or statement.section in (Section.FEATURES, Section.RULES, Section.STATES):
+        if named < _ENOUGH or _speaks_of_machine(statement) or statement.section in (Section.FEATURES, Section.RULES, Section.STATES):
             _from_prose(draft, statement)
     if not draft.actors:
         draft.actors["user"] = ActorDraft("user", draft.trace(0, 0, "assumed-actor", 0.3), "User")
@@ -148,6 +153,12 @@ def _add(  # noqa: PLR0917 - the parts of one statement
         draft.actors[words] = made
 
 
+def _speaks_of_machine(statement: Statement) -> bool:
+    return statement.story is None and any(
+        _OUTSIDE.match(singular(subject.name)) for clause in statement.clauses for subject in clause.subjects
+    )
+
+
 def _described(text: str) -> str:
     plain = text.strip().rstrip(".")
     return plain[:1].upper() + plain[1:] + "." if plain else ""
@@ -164,7 +175,8 @@ def _from_prose(draft: Draft, statement: Statement) -> None:
             continue
         for subject in clause.subjects:
             words = singular(subject.name)
-            sure = is_person(words)
+            outside = _OUTSIDE.match(words) is not None and draft.find(words) is None
+            sure = is_person(words) or outside
             likely = may_be_person(words) and (not clause.passive or words.endswith("er")) and not draft.find(words)
             if any(singular(word) != word and is_person(singular(word)) for word in words.split(" ")[:-1]):
                 continue

@@ -11,7 +11,7 @@ from factory.domain.product import (
     UniqueTogether,
 )
 from factory.skills.native.language.names import snake_name, unique
-from factory.skills.native.language.words import participle
+from factory.skills.native.language.words import participle, singular
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft
 from factory.skills.native.vision_document.limits import count_limit, limit_in_line
 from factory.skills.native.vision_document.qualities import category_of
@@ -73,7 +73,7 @@ def find_policies(draft: Draft, statements: list[Statement]) -> None:
             or _comparison(draft, statement)
             or unique_value(draft, statement)
         )
-        made = restrict(draft, statement) or made
+        made = restrict(draft, statement) or _only_by(draft, statement) or made
         if not made and not _in_lifecycle(draft, statement) and not _freed(draft, statement):
             _stated(draft, statement)
     for owner, limit, noun, trace in draft.limits:
@@ -108,7 +108,7 @@ def _comparison(draft: Draft, statement: Statement) -> bool:
     text = statement.text
     match = _AFTER.search(text)
     if match is None:
-        return _sign(draft, statement)
+        return _sign(draft, statement) or _having(draft, statement)
     named = mentioned_entities(draft, text)
     titled = [
         entity
@@ -183,6 +183,63 @@ def _comparison(draft: Draft, statement: Statement) -> bool:
                 ),
             )
     return False
+
+
+_HAVING = re.compile(
+    r"(?P<who>[\w -]+?)\s+(?:must|should|has to|have to)\s+(?:always )?have\s+(?:an?\s+)?(?P<what>[\w -]+?)\s+(?:of\s+)?"
+    r"(?:(?P<least>at least|no less than|not less than)|(?P<most>at most|no more than|up to)|between)\s+"
+    r"(?P<first>-?\d+(?:\.\d+)?)(?:\s+and\s+(?P<second>-?\d+(?:\.\d+)?))?",
+    re.IGNORECASE,
+)
+
+
+def _having(draft: Draft, statement: Statement) -> bool:
+    """Read "a result must have a value of at least 0" and "a donation must have a volume between 200 and 500 ml"."""
+    match = _HAVING.search(statement.text)
+    entities = mentioned_entities(draft, match.group("who")) if match is not None else []
+    for entity in entities if match is not None else ():
+        found = field_named(entity, match.group("what"))
+        if found is None or found.type not in _ORDERED or found.type in (FieldType.DATE, FieldType.DATETIME):
+            continue
+        bounds = [("ge" if not match.group("most") else "le", match.group("first"))]
+        bounds += [("le", match.group("second"))] if match.group("second") else []
+        for op, number in bounds:
+            literal = float(number) if "." in number else int(number)
+            condition = Condition.model_validate({"left": found.name, "op": op, "right_kind": "literal", "right": literal})
+            add_policy(
+                draft,
+                Invariant(
+                    name=snake_name(f"{entity.words} {found.name} {'at least' if op == 'ge' else 'at most'} {number}"),
+                    entity=entity.name,
+                    condition=condition,
+                    statement=as_sentence(statement.text),
+                    trace=statement.whole(draft, "having", 0.9),
+                ),
+            )
+        return True
+    return False
+
+
+def _only_by(draft: Draft, statement: Statement) -> bool:
+    """Read "results can only be approved by the lab manager": nobody else may."""
+    match = re.search(
+        r"(?P<what>[\w -]+?)\s+(?:can|may|must)\s+only\s+be\s+(?P<done>[a-z]+)\s+by\s+(?:the |an? )?(?P<who>[\w -]+)",
+        statement.text.lower(),
+    )
+    actor = draft.actor(singular(match.group("who").strip())) if match is not None else None
+    entity = draft.find_within(singular(match.group("what").strip())) if match is not None else None
+    if match is None or actor is None or entity is None:
+        return False
+    meant = [
+        item
+        for item in draft.operations
+        if item.entity == entity.words and participle(item.verb.split(" ")[0]) == match.group("done")
+    ]
+    for item in meant:
+        item.actors, item.own = [actor.words], item.own & {actor.words}
+        for step in draft.lifecycles[entity.words].transitions.values() if item.transition else ():
+            step.actors = [actor.words] if step.name == item.transition else step.actors
+    return bool(meant)
 
 
 def _comparable(left: FieldDraft, right: FieldDraft) -> bool:

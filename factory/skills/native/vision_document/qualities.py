@@ -288,10 +288,11 @@ def _as_is(blocks: Iterable[Block]) -> list[str]:
         if block.kind is not BlockKind.PARAGRAPH:
             continue
         for sentence in sentences(block):
-            if is_as_is(sentence.text) or re.search(
+            wished = re.search(r"\b(?:should|can|must|may|marks?|will|shall|only)\b", sentence.text) is not None
+            if is_as_is(sentence.text) or not wished and re.search(
                 (
                     r"\b(?:problem|too often|nobody|by hand|on paper|spreadsheets?|paper|lost|forgotten|phone "
-                    r"calls|mess|chaos)\b"
+                    r"calls|tired of|mess|chaos)\b"
                 ),
                 sentence.text.lower(),
             ):

@@ -193,7 +193,11 @@ def _with_object(clause: Clause, thing: Phrase | None) -> Clause:
 
 def _spoken_of(statement: Statement) -> Phrase | None:
     """Return the thing a sentence is about: its first object, else its subject, that is no person."""
-    named = [phrase for clause in statement.clauses for phrase in (*clause.objects, *clause.subjects)]
+    named = [
+        phrase
+        for clause in statement.clauses
+        for phrase in ((*clause.objects, *clause.subjects) if clause.verb != "be" else clause.subjects)
+    ]
     return next((phrase for phrase in named if not phrase.pronoun and not is_person(phrase.name)), None)
 
 
@@ -248,7 +252,7 @@ def _story(draft: Draft, block: Block, parts: StoryParts) -> Statement:
 def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], block: Block) -> Statement:
     text = sentence.text
     labelled = re.match(r"(?P<name>[A-Z][\w' -]{1,40}?)(?:s|\(s\))?\s*(?::|\s[-–—])\s+(?P<body>\S.*)$", text)  # noqa: RUF001 - authors write dashes
-    if labelled is not None and sentence.start == 0:
+    if labelled is not None and sentence.start == 0 and not _acts(labelled.group("name")):
         name = singular(labelled.group("name").lower())
         body = labelled.group("body")
         if section is Section.ACTORS or is_person(name):
@@ -265,6 +269,13 @@ def _statement(sentence: Sentence, section: Section, speakers: tuple[str, ...], 
         prefix = "They can "
         return _parsed(sentence, section, prefix + text[:1].lower() + text[1:], -len(prefix), speakers)
     return _parsed(sentence, section, text, 0, speakers)
+
+
+def _acts(name: str) -> bool:
+    """Tell whether what stands before a colon says what a person does: "Technician records a calibration"."""
+    words = name.lower().split(" ")
+    verbs = (verb_base(word, KNOWN_VERBS) in KNOWN_VERBS for word in words[1:-1])
+    return len(words) > 2 and is_person(singular(words[0])) and any(verbs)  # noqa: PLR2004 - subject, verb, object
 
 
 def _role_statement(sentence: Sentence, section: Section, name: str, body: str, start: int) -> Statement:

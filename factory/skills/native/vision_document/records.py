@@ -1,5 +1,7 @@
 """Records that deeds leave, and the people they belong to: the loan of a borrowed book."""
 
+import re
+
 from factory.domain.product import FieldType, RelationKind, Trace
 from factory.skills.native.language.clauses import Clause
 from factory.skills.native.language.lexicon import (
@@ -38,6 +40,7 @@ _RECORD_FIELDS: dict[str, tuple[tuple[str, FieldType, bool], ...]] = {
     "donation": (("amount", FieldType.MONEY, True), ("donated on", FieldType.DATE, True)),
     "bid": (("amount", FieldType.MONEY, True),),
     "rating": (("stars", FieldType.INTEGER, True),),
+    "score": (("points", FieldType.INTEGER, True),),
     "review": (("stars", FieldType.INTEGER, True), ("text", FieldType.RICH_TEXT, False)),
     "comment": (("text", FieldType.RICH_TEXT, True),),
     "message": (("text", FieldType.RICH_TEXT, True),),
@@ -92,7 +95,7 @@ def add_records_of_deeds(draft: Draft, statement: Statement) -> None:
         thing = (
             direct
             if clause.verb
-            in ("borrow", "lend", "rent", "reserve", "book", "rate", "buy", "purchase", "order", "request")
+            in ("borrow", "lend", "rent", "reserve", "book", "rate", "score", "buy", "purchase", "order", "request")
             else None
         )
         if clause.verb in (
@@ -123,11 +126,12 @@ def add_records_of_deeds(draft: Draft, statement: Statement) -> None:
         )
         if clause.verb == "book" and existing is None and (head in BOOKED_THINGS or head not in _RESOURCES):
             continue
-        weak = clause.verb not in STRONG_DEEDS | {"book", "rate", "comment", "vote", "volunteer", "rsvp"}
+        weak = clause.verb not in STRONG_DEEDS | {"book", "rate", "score", "comment", "vote", "volunteer", "rsvp"}
         if existing is None and weak:
             continue
         trace = statement.trace(draft, clause.start, clause.end, "deed-leaves-record", 0.6)
         record = existing or _add_record(draft, nouns[0], thing, clause.verb, trace)
+        _add_range(draft, statement, record)
         draft.relate(RelationDraft(record.words, thing.words, RelationKind.MANY_TO_ONE, trace))
         if direct is not None and direct is not thing and is_person(direct.words):
             draft.relate(RelationDraft(record.words, direct.words, RelationKind.MANY_TO_ONE, trace))
@@ -135,6 +139,16 @@ def add_records_of_deeds(draft: Draft, statement: Statement) -> None:
             if actors[0].rsplit(" ", 1)[-1] not in STAFF_ROLES:
                 person = person_entity(draft, actors[0], trace, f"a {record.words} belongs to somebody")
                 draft.relate(RelationDraft(record.words, person.words, RelationKind.MANY_TO_ONE, trace))
+
+
+def _add_range(draft: Draft, statement: Statement, record: EntityDraft) -> None:
+    """Give a score the bounds that the sentence names: "score applications from 1 to 10"."""
+    bounds = re.search(r"(?:from|between) (\d+) (?:to|and) (\d+)", statement.text)
+    if bounds is None or record.words != "score":
+        return
+    limits: dict[str, int | float | str | bool] = {"minimum": int(bounds.group(1)), "maximum": int(bounds.group(2))}
+    trace = statement.trace(draft, *bounds.span(), "range", 0.8)
+    record.add(FieldDraft("points", FieldType.INTEGER, trace, constraints=limits))
 
 
 def _handed(draft: Draft, clause: Clause, record: EntityDraft, trace: Trace) -> bool:
@@ -223,7 +237,7 @@ def relate_own(draft: Draft, statement: Statement, *, declared: bool) -> None:  
             if entity is None or not (phrase.own or selfish) or phrase.determiner in ("its", "our", "your"):
                 continue
             for words in actors[:1]:
-                if entity.words == words or is_person(entity.words):
+                if entity.words == words or (is_person(entity.words) and entity.words not in _DEPENDANTS):
                     continue
                 known = draft.find(words)
                 holder = _holder(draft, entity) if known is None and words.rsplit(" ", 1)[-1] in _OWNING_ROLES else None
@@ -239,6 +253,7 @@ def relate_own(draft: Draft, statement: Statement, *, declared: bool) -> None:  
                 draft.relate(RelationDraft(entity.words, person.words, RelationKind.MANY_TO_ONE, trace))
 
 
+_DEPENDANTS = frozenset("child kid dependant dependent ward".split())
 _OWNING_ROLES = frozenset(
     """owner creator author buyer seller host lender borrower renter poster uploader organiser organizer requester""".split()  # noqa: E501 - a list of words
 )

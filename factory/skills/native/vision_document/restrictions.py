@@ -168,7 +168,14 @@ def _allowed_states(draft: Draft, made: LifecycleDraft, text: str) -> list[str]:
 
 
 def _named(made: LifecycleDraft, text: str) -> list[str]:
-    return [state for state in made.states if re.search(rf"\b{re.escape(state.replace('_', ' '))}\b", text)]
+    """Return the states a text names; "a signed entry" is one that is signed off."""
+    found = []
+    for state in made.states:
+        words = re.escape(state.replace("_", " "))
+        short = re.sub(r"\\ (?:off|out|back|up|in)$", "", words)
+        if re.search(rf"\b(?:{words}|{short})\b", text):
+            found.append(state)
+    return found
 
 
 def _reached(made: LifecycleDraft, states: list[str]) -> set[str]:

@@ -1,6 +1,7 @@
 """Fields and relations that prose states: "each patient has a name", "classes take place in rooms"."""
 
 import re
+from dataclasses import replace
 
 from factory.domain.product import RelationKind, Trace
 from factory.skills.native.language.clauses import Clause, Phrase
@@ -18,6 +19,7 @@ from factory.skills.native.vision_document.deeds import actors_of
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, RelationDraft
 from factory.skills.native.vision_document.field_notes import read_field
 from factory.skills.native.vision_document.field_types import default_bounds, guess_type, is_attribute, is_personal
+from factory.skills.native.vision_document.line_parts import split_parts
 from factory.skills.native.vision_document.nouns import usable
 from factory.skills.native.vision_document.readings import Statement
 from factory.skills.native.vision_document.records import person_entity
@@ -60,7 +62,7 @@ def read_structure(draft: Draft, statement: Statement, clause: Clause) -> None:
             for target in clause.targets("to"):
                 _relate(draft, statement, subject, target, rule="belongs-to")
         return
-    if _placed(draft, statement, clause) or (base in ("be", "assign", "link") and _OWNED.search(statement.text)):
+    if _led_by(draft, statement, clause, base) or _placed(draft, statement, clause) or (base in ("be", "assign", "link") and _OWNED.search(statement.text)):
         return
     if base in _HAVING and _parts_of(draft, statement, clause, base):
         return
@@ -122,6 +124,22 @@ def _placed(draft: Draft, statement: Statement, clause: Clause) -> bool:
             people_stay = is_person(source.words) and base not in ("live", "work", "play")
             return not people_stay and _placed_in(draft, statement, clause, phrase, source)
     return False
+
+
+_LEADING = frozenset("supervise coach mentor lead teach oversee".split())
+
+
+def _led_by(draft: Draft, statement: Statement, clause: Clause, base: str) -> bool:
+    """Read "a trainer supervises several apprentices": each apprentice has a trainer."""
+    if clause.modal or clause.passive or base not in _LEADING or not clause.subjects or not clause.objects:
+        return False
+    leader, led = singular(clause.subjects[0].name), draft.find(singular(clause.objects[0].name))
+    if led is None or not is_person(leader) or draft.actor(leader) is None or led.words == leader:
+        return False
+    trace = statement.trace(draft, clause.subjects[0].start, max(clause.objects[0].end, clause.end), "led-by", 0.8)
+    target = person_entity(draft, leader, trace, f"every {led.words} has one")
+    draft.relate(RelationDraft(led.words, target.words, RelationKind.MANY_TO_ONE, trace, required=False))
+    return True
 
 
 def _made_by(draft: Draft, statement: Statement, clause: Clause, base: str) -> bool:
@@ -189,6 +207,8 @@ def usable_field(name: str) -> bool:
 
 
 def _part(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, *, composed: bool) -> None:
+    if part.owner is not None and part.name in _GROUPS and draft.find(singular(part.owner.name)) is not None:
+        part = replace(part.owner, plural=True)
     name = part.name if not part.pronoun else ""
     target = draft.find(singular(name)) if name else None
     trace = statement.trace(draft, part.start, part.end, "has", 0.8)
@@ -265,6 +285,9 @@ _MEASURES = frozenset(
     """number date time place level type amount length state proof code rate method size quantity point year country
     reason day kind""".split()
 )
+
+
+_GROUPS = frozenset("list set collection series number group sequence".split())
 
 
 _HELD = frozenset(
@@ -404,6 +427,30 @@ def read_listed_fields(draft: Draft, statement: Statement) -> None:
             trace = statement.trace(draft, phrase.start, phrase.end, "list-of-fields", 0.7)
             if not any(known.startswith(field_name(name)) or known == field_name(words[-1]) for known in owner.fields):
                 _add_field(draft, statement, owner, phrase, name, trace)
+
+
+_BEHIND = re.compile(r"(?:\((?P<inner>[^()]+)\)|:\s+(?P<list>[^.;:]+?)\.?$)")
+
+
+def read_enclosed_fields(draft: Draft, statement: Statement) -> None:
+    """Read the fields behind a thing in brackets or after a colon: "register instruments (maker, model, location)"."""
+    for match in _BEHIND.finditer(statement.original):
+        group = "inner" if match.group("inner") else "list"
+        before = statement.original[: match.start()].strip().lower()
+        owner = _last_named(draft, before)
+        parts = [part for _, part in split_parts(match.group(group))]
+        if owner is None or len(parts) < 3 or any(len(part.split()) > 5 for part in parts):  # noqa: PLR2004
+            continue
+        ends = group == "list" or re.search(rf"(?:{re.escape(owner.words)}|{re.escape(plural(owner.words))})$", before)
+        acting = any(clause.verb in CREATE_VERBS for clause in statement.clauses)
+        if not ends or not acting or owner.declared:
+            continue
+        for part in parts:
+            start = match.start(group) + match.group(group).index(part)
+            trace = statement.trace(draft, start, start + len(part), "list-of-fields", 0.8)
+            made = read_field(part, lambda *_, trace=trace: trace, 0, of_person=is_person(owner.words))
+            if made is not None and draft.find(singular(made.words.lower())) is None and made.words[:5] != "what ":
+                owner.add(made)
 
 
 def _last_named(draft: Draft, text: str) -> EntityDraft | None:

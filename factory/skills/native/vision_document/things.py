@@ -9,6 +9,7 @@ from factory.skills.native.vision_document.sections import Section
 from factory.skills.native.vision_document.states import read_states
 from factory.skills.native.vision_document.structure import (
     read_counted,
+    read_enclosed_fields,
     read_links,
     read_listed_fields,
     read_structure,
@@ -59,6 +60,7 @@ def _add_structure(draft: Draft, statements: list[Statement]) -> None:
         for clause in statement.clauses:
             read_structure(draft, statement, clause)
     for statement in statements:
+        read_enclosed_fields(draft, statement)
         read_listed_fields(draft, statement)
     for statement in statements:
         for clause in statement.clauses:

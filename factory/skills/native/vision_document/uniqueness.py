@@ -34,10 +34,14 @@ def double_booking(draft: Draft, statement: Statement) -> bool:
     )
     if together is None or refused is None:
         return False
+    only = re.search(r"\bonly (?P<verb>(?!one\b)[a-z]+ )?one (?P<what>[a-z -]+?)(?: per\b| for (?:each|every)\b|$|[.,;])", text)
+    counted = draft.find_within(singular(only.group("what").strip())) if only is not None else None
+    if only is not None and only.group("verb") and (counted is None or re.search(r"\bper\b|\bevery\b|\beach\b", text) is None):
+        return False
     named = mentioned_entities(draft, text)
     times = ("start", "date", "day", "time", "slot", "period", "at")
     for holder in sorted(draft.entities.values(), key=lambda item: item not in named):
-        if holder not in named and not _deed_of(holder, text):
+        if (holder not in named and not _deed_of(holder, text)) or (counted is not None and holder is not counted):
             continue
         links = [
             link
@@ -56,7 +60,7 @@ def double_booking(draft: Draft, statement: Statement) -> bool:
         ]
         lifecycle = draft.lifecycles.get(holder.words)
         ended = [state for state in lifecycle.states if state in FINAL_STATES] if lifecycle else []
-        both = len(links) > 1 and _PAIRED.search(text) is not None
+        both = len(links) > 1 and (_PAIRED.search(text) is not None or counted is not None)
         if links and not moments and ended and not both and (holder in named or _deed_of(holder, text)):
             return _one_live(draft, statement, holder, links[0], ended)
         timed = (
