@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     blueprint_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
     plugins: tuple[str, ...] = ()
     pool_max_size: int = Field(default=8, ge=1)
-    pool_idle_seconds: float = Field(default=60, gt=0)
+    pool_idle_seconds: float = Field(default=300, gt=0)
     poll_seconds: float = Field(default=1, gt=0)
     commit_group: int = Field(default=200, ge=1)
     ray_cpus: int | None = Field(default=None, ge=1)
