@@ -286,6 +286,8 @@ def _operation_name(draft: Draft, item: OperationDraft) -> str:  # noqa: PLR0911
     if item.kind is OperationKind.CHANGE and item.relations and item.noun is None and verb.startswith("assign"):
         return snake_name(f"{verb} {entity} {item.relations[0]}")
     head, *rest = verb.split(" ")
+    if item.kind is OperationKind.CREATE and entity.endswith(f" {verb}"):
+        return snake_name(f"{verb} {entity.removesuffix(f' {verb}')}")
     if item.kind is OperationKind.CHANGE and rest and item.fields:
         return snake_name(f"{head} {entity} {' '.join(rest)}")
     return snake_name(
@@ -297,11 +299,13 @@ def _event_name(draft: Draft, item: OperationDraft) -> str:
     entity = draft.entities[item.entity].words
     head, *rest = item.verb.split(" ")
     past = " ".join([participle(head), *rest])
+    if item.kind is OperationKind.CREATE and entity.endswith(f" {item.verb}"):
+        return pascal_name(f"{entity.removesuffix(f' {item.verb}')} {past}")
     if (
         item.kind is OperationKind.CHANGE
         and rest
         and item.fields
-        and head in ("change", "set", "adjust", "correct", "record", "add", "enter")
+        and snake_name(" ".join(rest)) == "_and_".join(item.fields)
     ):
         return pascal_name(f"{entity} {' '.join(rest)} {participle(head)}")
     if item.preposition:

@@ -1,7 +1,7 @@
 """What a model needs and a vision need not say: a name for each thing, records for people, derived stories."""
 
 from factory.domain.product import FieldType, OperationKind
-from factory.skills.native.language.lexicon import is_person
+from factory.skills.native.language.lexicon import DEED_NOUNS, is_person
 from factory.skills.native.language.words import collection
 from factory.skills.native.vision_document.assignments import main_actor, movers
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, FieldDraft, OperationDraft, StoryDraft
@@ -34,6 +34,8 @@ def complete_entities(draft: Draft) -> None:
     for entity in draft.entities.values():
         meaningful = [item for item in entity.fields.values() if item is not entity.status()]
         if meaningful:
+            if not entity.declared and entity.words not in links and _nameless(entity):
+                _assume(draft, entity, "title" if entity.words in _TITLED else "name", FieldType.TEXT)
             continue
         if is_person(entity.words) or any(actor.entity == entity.words for actor in draft.actors.values()):
             _assume(draft, entity, "name", FieldType.TEXT, personal=True)
@@ -45,6 +47,25 @@ def complete_entities(draft: Draft) -> None:
                 _assume(draft, entity, "description", FieldType.RICH_TEXT)
             else:
                 _assume(draft, entity, "title" if head in _TITLED else "name", FieldType.TEXT)
+
+
+def _nameless(entity: EntityDraft) -> bool:
+    """Tell whether nothing about a thing that belongs to nothing else says which one it is."""
+    head = entity.words.rsplit(" ", 1)[-1]
+    if head in DEED_RECORDS or head.endswith(("day", "ing", "ment", "tion")):
+        return False
+    telling = (FieldType.EMAIL, FieldType.DATE, FieldType.DATETIME, FieldType.UUID)
+    return not any(
+        item.type in telling
+        or (item.type is FieldType.TEXT and item.name.endswith(_TELLING_ENDS))
+        or "number" in item.name.split("_")
+        or item.constraints.get("unique")
+        for item in entity.fields.values()
+    )
+
+
+_TELLING_ENDS = ("name", "title", "number", "code", "plate", "address", "subject", "label", "isbn", "sku", "id", "item")
+DEED_RECORDS = frozenset(noun for nouns in DEED_NOUNS.values() for noun in nouns)
 
 
 def _assume(draft: Draft, entity: EntityDraft, words: str, kind: FieldType, *, personal: bool = False) -> None:

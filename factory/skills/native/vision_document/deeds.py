@@ -91,6 +91,11 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
         for word, phrase in clause.prepositions
         if (entity := draft.find_within(phrase.name)) is not None
     )
+    left_out = not clause.objects and not clause.passive and verb in ("cancel", "withdraw", "reschedule", "renew")
+    mine = _records_of(draft, actors) if left_out else []
+    if len(mine) == 1:
+        yield Deed(verb, mine[0].words, trace, tuple(actors), own=True, story=statement.story)
+        return
     preposition = "" if clause.objects else next((word for word, _ in clause.prepositions), "")
     for phrase in _objects(clause):
         entity, aspects, noun = target_of(draft, phrase, clause, actors)
@@ -119,6 +124,17 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
                 source_noun=noun,
                 preposition=preposition,
             )
+
+
+def _records_of(draft: Draft, actors: list[str]) -> list[EntityDraft]:
+    """Return the bookings and the like that belong to a person, for "guests can cancel"."""
+    nouns = ("booking", "reservation", "appointment", "order", "registration", "subscription", "loan", "rental")
+    return [
+        entity
+        for entity in draft.entities.values()
+        if entity.words.rsplit(" ", 1)[-1] in nouns
+        and any(draft.link(entity.words, words) is not None for words in actors)
+    ]
 
 
 _RETURNS = frozenset(

@@ -180,6 +180,9 @@ def _split_name(text: str) -> tuple[str, list[str]]:  # noqa: C901 - one case af
         if match is not None:
             name = name[: match.start()]
             notes.append(match.group(1))
+    match = re.fullmatch(r"\s*([\w ]*\b(?:result|outcome|status|verdict)) (\w+ or \w+)\s*", name)
+    if match is not None:
+        name, notes = match.group(1), [match.group(2), *notes]
     match = re.search(r"\s+(-?\d+\s*(?:-|–|\.\.+|to)\s*-?\d+)$", name)  # noqa: RUF001 - authors write dashes
     if match is not None:
         name = name[: match.start()]
@@ -240,7 +243,8 @@ def _read_note(text: str, notes: _Notes, words: str) -> None:  # noqa: C901, PLR
             rest.append(piece)
     if rest and not notes.description:
         joined = ", ".join(rest)
-        if len(rest) > 1 and all(len(item.split()) <= 2 for item in rest) and _status_like(words):  # noqa: PLR2004 - short values
+        signs = len(rest) > 2 and all(len(item) <= 3 for item in rest)  # noqa: PLR2004 - "A+, A-, B+"
+        if signs or (len(rest) > 1 and all(len(item.split()) <= 2 for item in rest) and _status_like(words)):  # noqa: PLR2004 - short values
             notes.values = rest
         else:
             notes.description = joined

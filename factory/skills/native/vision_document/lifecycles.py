@@ -459,7 +459,7 @@ _LIMIT = re.compile(
 
 def time_limit(text: str) -> re.Match[str] | None:
     """Return the limit a text states, such as "at least 24 hours before it starts", or None."""
-    plain = re.sub(r"(?P<what>\b)", r"", text)
+    plain = re.sub(r"(?<= before)(?=[.;,]?$)", " it starts", text)
     return re.search(_LIMIT.pattern.replace("(?P<what>(?:it", "(?P<what>(?:(?P<pronoun>it)"), plain)
 
 

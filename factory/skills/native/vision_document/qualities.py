@@ -251,6 +251,7 @@ def find_summary(draft: Draft, title: str) -> str:
                 )
                 and len(sentence.text.split()) > 5  # noqa: PLR2004 - a length of a word or name
                 and category_of(sentence.text, strict=True) is None
+                and not _RULING.search(sentence.text)
             ):
                 return _tidy(sentence.text)
     paragraphs = [block for block in paragraphs if split_story(block.text) is None]

@@ -8,6 +8,7 @@ from factory.skills.native.language.clauses import Clause, Phrase
 from factory.skills.native.language.lexicon import (
     ASSIGN_VERBS,
     CREATE_VERBS,
+    DEED_NOUNS,
     EVALUATIVE_ADJECTIVES,
     JOIN_NOUNS,
     KNOWN_VERBS,
@@ -91,7 +92,13 @@ def _parts_of(draft: Draft, statement: Statement, clause: Clause, base: str) -> 
     if owner is None:
         return False
     for part in parts:
-        if not (made_for and draft.find(singular(part.name)) is not None):
+        counted = draft.find(singular(part.name)) if clause.modal and (clause.only or part.number) else None
+        if counted is not None and counted is not owner:
+            trace = statement.trace(draft, part.start, part.end, "has", 0.8)
+            _several(draft, owner, counted, trace, composed=False)
+        elif base == "need" and draft.find(singular(part.name)) is not None:
+            continue
+        elif not (made_for and draft.find(singular(part.name)) is not None):
             _part(draft, statement, owner, part, composed=base in ("consist", "comprise"))
     return True
 
@@ -242,6 +249,9 @@ def _part(draft: Draft, statement: Statement, owner: EntityDraft, part: Phrase, 
     if not usable(singular(name)) and not is_attribute(name):
         return
     if is_person(singular(name)):
+        if draft.actor(singular(name)) is not None and not is_person(owner.words) and not part.plural:
+            person = person_entity(draft, singular(name), trace, f"each {owner.words} has one")
+            draft.relate(RelationDraft(owner.words, person.words, RelationKind.MANY_TO_ONE, trace, required=False))
         return
     _add_field(draft, statement, owner, part, words, trace)
 
@@ -333,7 +343,9 @@ def read_links(draft: Draft, statement: Statement, clause: Clause) -> None:  # n
         _subject_matter(draft, statement, clause)
         return
     for phrase in clause.objects[:1]:
-        source = draft.find_within(singular(phrase.name))
+        name = singular(phrase.name)
+        records = (draft.entities.get(f"{name} {noun}") for noun in DEED_NOUNS.get(clause.verb, ()))
+        source = draft.find_within(name) or next((record for record in records if record is not None), None)
         if source is None:
             continue
         named = [(word, other) for word, other in clause.prepositions if word in _LINKING]
