@@ -134,7 +134,7 @@ CLASSIFYING_ADJECTIVES = _words(
     """medical financial legal clinical dental surgical academic scientific technical electrical mechanical chemical
     musical social commercial industrial agricultural veterinary environmental nutritional educational
     promotional residential administrative diagnostic therapeutic athletic domestic strategic tactical
-    operational contractual statutory monetary front chief executive human general-practice budgetary culinary
+    operational contractual statutory monetary front chief executive human general-practice quality budgetary culinary
     voluntary geographic geographical biological nuclear solar thermal"""
 )
 

@@ -288,7 +288,8 @@ def _operation_name(draft: Draft, item: OperationDraft) -> str:  # noqa: PLR0911
     head, *rest = verb.split(" ")
     if item.kind is OperationKind.CREATE and entity.endswith(f" {verb}"):
         return snake_name(f"{verb} {entity.removesuffix(f' {verb}')}")
-    if item.kind is OperationKind.CHANGE and rest and item.fields:
+    begun = head in ("start", "begin") and item.kind is OperationKind.TRANSITION
+    if rest and (begun or (item.kind is OperationKind.CHANGE and item.fields)):
         return snake_name(f"{head} {entity} {' '.join(rest)}")
     return snake_name(
         f"{head} {' '.join([*rest, entity])}" if rest and rest[0] in ("for", "of", "to") else f"{verb} {entity}"
@@ -301,6 +302,8 @@ def _event_name(draft: Draft, item: OperationDraft) -> str:
     past = " ".join([participle(head), *rest])
     if item.kind is OperationKind.CREATE and entity.endswith(f" {item.verb}"):
         return pascal_name(f"{entity.removesuffix(f' {item.verb}')} {past}")
+    if item.kind is OperationKind.TRANSITION and rest and head in ("start", "begin"):
+        return pascal_name(f"{entity} {' '.join(rest)} {participle(head)}")
     if (
         item.kind is OperationKind.CHANGE
         and rest

@@ -32,6 +32,7 @@ def complete_entities(draft: Draft) -> None:
     """Give every thing a field a person can tell it by."""
     links = {relation.source for relation in draft.relations}
     for entity in draft.entities.values():
+        _settle_time(entity)
         meaningful = [item for item in entity.fields.values() if item is not entity.status()]
         if meaningful:
             if not entity.declared and entity.words not in links and _nameless(entity):
@@ -47,6 +48,14 @@ def complete_entities(draft: Draft) -> None:
                 _assume(draft, entity, "description", FieldType.RICH_TEXT)
             else:
                 _assume(draft, entity, "title" if head in _TITLED else "name", FieldType.TEXT)
+
+
+def _settle_time(entity: EntityDraft) -> None:
+    """Take a bare "time" for a moment where no date stands beside it: when an incident happened."""
+    found = entity.fields.get("time")
+    dated = any(item.type in (FieldType.DATE, FieldType.DATETIME) for item in entity.fields.values())
+    if found is not None and found.type is FieldType.TIME and found.trace.confidence < 1 and not dated:
+        found.type = FieldType.DATETIME
 
 
 def _nameless(entity: EntityDraft) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from factory.domain.product import Trace
 from factory.skills.native.language.clauses import Clause, Phrase
 from factory.skills.native.language.lexicon import (
     CREATE_VERBS,
@@ -64,7 +65,7 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
     base = verb.split(" ")[0]
     if (
         clause.negated
-        or base in _IGNORED_VERBS
+        or (base in _IGNORED_VERBS and (verb == base or verb not in TRANSITION_VERBS))
         or (verb not in KNOWN_VERBS and verb_base(base, KNOWN_VERBS) not in KNOWN_VERBS)
     ):
         return
@@ -97,6 +98,11 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
         yield Deed(verb, mine[0].words, trace, tuple(actors), own=True, story=statement.story)
         return
     preposition = "" if clause.objects else next((word for word, _ in clause.prepositions), "")
+    if base in ("start", "begin"):
+        begun = list(_begun(draft, clause, verb, tuple(actors), trace, statement.story))
+        if begun:
+            yield from begun
+            return
     for phrase in _objects(clause):
         entity, aspects, noun = target_of(draft, phrase, clause, actors)
         if entity is None:
@@ -124,6 +130,18 @@ def _deeds(draft: Draft, statement: Statement, clause: Clause) -> Iterator[Deed]
                 source_noun=noun,
                 preposition=preposition,
             )
+
+
+def _begun(  # noqa: PLR0917 - the parts of one statement
+    draft: Draft, clause: Clause, verb: str, actors: tuple[str, ...], trace: Trace, story: str | None
+) -> Iterator[Deed]:
+    """Read "the technician starts the analysis" of a thing that has the state "in analysis"."""
+    for phrase in clause.objects:
+        reached = state_name(f"in {phrase.name}")
+        for entity in draft.entities.values():
+            status = entity.status()
+            if status is not None and reached in {state_name(value) for value in status.values}:
+                yield Deed(f"{verb} {phrase.name}", entity.words, trace, actors, state=reached, story=story)
 
 
 def _records_of(draft: Draft, actors: list[str]) -> list[EntityDraft]:

@@ -66,10 +66,9 @@ _WHOLE = _cues(
         "current bid, insured sum, "
         "room rate, rent, reserve price, balance, budget, salary, wage, funding goal, target amount, "
         "subtotal, grand total",
-        FieldType.DECIMAL: "exchange rate, lat, lng, pain score, rating average, heart rate average",
+        FieldType.DECIMAL: "value, exchange rate, lat, lng, pain score, rating average, heart rate average",
         FieldType.GEO_POINT: (
-            "gps, gps position, gps location, coordinates, geo location, geolocation, position on "
-            "map, map position"
+            "gps, gps position, gps location, coordinates, geo location, geolocation, position on map, map position"
         ),
         FieldType.FILE: "cv, resume, résumé, portfolio, scan, contract file, id scan",
         FieldType.JSON: "metadata, settings, preferences, custom fields, configuration, properties, tags, keywords, "

@@ -216,6 +216,8 @@ def _lifecycle(  # noqa: C901 - one case after the other, in the order that deci
     made = LifecycleDraft(entity.words, status.name, states, initial, status.trace)
     for deed in deeds:
         target = leads_to(deed.verb, states, deed.state)
+        if target is None and deed.sources and deed.verb in _FREEING and initial not in deed.sources:
+            target = initial
         if target is None or (target == initial and not _leads_back(deed.verb)):
             continue
         step = _step(made, deed, target)
@@ -230,12 +232,26 @@ def _lifecycle(  # noqa: C901 - one case after the other, in the order that deci
             _assume_step(draft, entity, made, state)
     for step in made.transitions.values():
         stated = stated_sources(entity, step, states, statements)
-        step.sources = stated or step.sources or default_sources(made, step)
+        step.sources = stated or step.sources or _with_twin(draft, made, step) or default_sources(made, step)
         step.sources = [source for source in states if source in step.sources and (source != step.target)] or [
             source for source in states if source != step.target
         ][:1]
     made.transitions = {name: step for name, step in made.transitions.items() if step.sources}
     return made
+
+
+def _with_twin(draft: Draft, made: LifecycleDraft, step: TransitionDraft) -> list[str]:
+    """Return the sources of the other side of an "or": "signs it off or returns it" both start where it was sent in."""
+    if step.assumed:
+        return []
+    for other in made.transitions.values():
+        between = draft.source.text[other.trace.end : step.trace.start]
+        if other is not step and other.sources and re.fullmatch(r"[^.;:]{0,30}\bor\b[^.;:]{0,12}", between):
+            return list(other.sources)
+    return []
+
+
+_FREEING = frozenset("release unblock unlock restore reactivate free clear reinstate".split())
 
 
 def _leads_back(verb: str) -> bool:
@@ -425,10 +441,16 @@ def find_guards(draft: Draft, statements: list[Statement]) -> None:
         limit = time_limit(text)
         if limit is None:
             continue
+        begin, end = statement.sentence.span(0, len(statement.sentence.text))
         for made in draft.lifecycles.values():
             entity = draft.entities[made.entity]
-            if entity.words not in text.replace("-", " ") and not (  # noqa: SIM102 - the two questions are apart
-                limit.group("pronoun") and entity.words.split(" ")[-1] in text
+            told = any(begin <= step.trace.start < end and not step.assumed for step in made.transitions.values())
+            if (
+                not told
+                and entity.words not in text.replace("-", " ")
+                and not (  # noqa: SIM102 - the two questions are apart
+                    limit.group("pronoun") and entity.words.split(" ")[-1] in text
+                )
             ):
                 if entity.words.split(" ")[-1] not in text:
                     continue

@@ -260,7 +260,7 @@ def _is_thing(draft: Draft, item: Evidence) -> bool:  # noqa: PLR0911 - one case
     if is_person(item.noun):
         return item.made + item.kept > 0 and bool(
             item.verbs
-            & (CREATE_VERBS | UPDATE_VERBS | DELETE_VERBS | MANAGE_VERBS | {"assign"})
+            & (CREATE_VERBS | UPDATE_VERBS | DELETE_VERBS | MANAGE_VERBS | _STANDING | {"assign"})
             - {
                 "invite",
                 "ask",
@@ -292,6 +292,10 @@ def _is_thing(draft: Draft, item: Evidence) -> bool:  # noqa: PLR0911 - one case
     return item.weight >= 2.0 or (item.read > 0 and item.weight >= 1.2)  # noqa: PLR2004 - two mentions, or one that somebody wants to see
 
 
+# What is done to a person's standing with the product, which somebody must keep.
+_STANDING = frozenset(
+    "suspend ban unban block unblock defer verify admit discharge activate deactivate reactivate blacklist".split()
+)
 _ENTITY_ATTRIBUTES = frozenset(
     """comment payment donation room document certificate recording video story article review attachment reading
     measurement photo picture image department company category skill question answer venue bid fine tag

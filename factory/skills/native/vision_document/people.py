@@ -53,7 +53,11 @@ def find_actors(draft: Draft, blocks: tuple[Block, ...], statements: list[Statem
                     0.9,
                     label(speaker),
                 )
-        if named < _ENOUGH or _speaks_of_machine(statement) or statement.section in (Section.FEATURES, Section.RULES, Section.STATES):
+        if (
+            named < _ENOUGH
+            or _speaks_of_machine(statement)
+            or statement.section in (Section.FEATURES, Section.RULES, Section.STATES)
+        ):
             _from_prose(draft, statement)
     if not draft.actors:
         draft.actors["user"] = ActorDraft("user", draft.trace(0, 0, "assumed-actor", 0.3), "User")

@@ -205,7 +205,9 @@ def _having(draft: Draft, statement: Statement) -> bool:
         bounds += [("le", match.group("second"))] if match.group("second") else []
         for op, number in bounds:
             literal = float(number) if "." in number else int(number)
-            condition = Condition.model_validate({"left": found.name, "op": op, "right_kind": "literal", "right": literal})
+            condition = Condition.model_validate(
+                {"left": found.name, "op": op, "right_kind": "literal", "right": literal}
+            )
             add_policy(
                 draft,
                 Invariant(
@@ -305,7 +307,9 @@ def _in_lifecycle(draft: Draft, statement: Statement) -> bool:
     text = statement.text.lower()
     for made in draft.lifecycles.values():
         entity = draft.entities[made.entity]
-        if entity.words.split(" ")[-1] not in text.replace("-", " "):
+        begin, end = statement.sentence.span(0, len(statement.sentence.text))
+        told = any(begin <= step.trace.start < end and step.guards for step in made.transitions.values())
+        if entity.words.split(" ")[-1] not in text.replace("-", " ") and not told:
             continue
         for step in made.transitions.values():
             verb = step.verb.split(" ")[0]

@@ -290,12 +290,16 @@ def _as_is(blocks: Iterable[Block]) -> list[str]:
             continue
         for sentence in sentences(block):
             wished = re.search(r"\b(?:should|can|must|may|marks?|will|shall|only)\b", sentence.text) is not None
-            if is_as_is(sentence.text) or not wished and re.search(
-                (
-                    r"\b(?:problem|too often|nobody|by hand|on paper|spreadsheets?|paper|lost|forgotten|phone "
-                    r"calls|tired of|mess|chaos)\b"
-                ),
-                sentence.text.lower(),
+            if (
+                is_as_is(sentence.text)
+                or not wished
+                and re.search(
+                    (
+                        r"\b(?:problem|too often|nobody|by hand|on paper|spreadsheets?|paper|lost|forgotten|phone "
+                        r"calls|tired of|mess|chaos)\b"
+                    ),
+                    sentence.text.lower(),
+                )
             ):
                 found.append(sentence.text)  # noqa: PERF401 - read in order
     return found

@@ -333,4 +333,3 @@ def _heading_speaker(block: Block, title: str) -> tuple[str, ...]:
             if roles and len(match.group("role").split()) <= 3:  # noqa: PLR2004 - a role's name
                 return roles
     return ()
-

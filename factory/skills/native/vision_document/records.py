@@ -182,8 +182,19 @@ def _add_record(draft: Draft, noun: str, thing: EntityDraft, verb: str, trace: T
     return made
 
 
-_TOWARDS = {"enrol": "in", "enroll": "in", "register": "for", "sign up": "for", "apply": "for", "subscribe": "to",
-            "bid": "on", "comment": "on", "vote": "on", "donate": "to", "volunteer": "for"}
+_TOWARDS = {
+    "enrol": "in",
+    "enroll": "in",
+    "register": "for",
+    "sign up": "for",
+    "apply": "for",
+    "subscribe": "to",
+    "bid": "on",
+    "comment": "on",
+    "vote": "on",
+    "donate": "to",
+    "volunteer": "for",
+}
 
 
 def _said(verb: str) -> str:

@@ -63,7 +63,11 @@ def read_structure(draft: Draft, statement: Statement, clause: Clause) -> None:
             for target in clause.targets("to"):
                 _relate(draft, statement, subject, target, rule="belongs-to")
         return
-    if _led_by(draft, statement, clause, base) or _placed(draft, statement, clause) or (base in ("be", "assign", "link") and _OWNED.search(statement.text)):
+    if (
+        _led_by(draft, statement, clause, base)
+        or _placed(draft, statement, clause)
+        or (base in ("be", "assign", "link") and _OWNED.search(statement.text))
+    ):
         return
     if base in _HAVING and _parts_of(draft, statement, clause, base):
         return

@@ -1,8 +1,11 @@
 """Things, fields and relations that prose and stories name."""
 
+import re
+
+from factory.skills.native.language.words import singular
 from factory.skills.native.vision_document.deeds import SILENT
 from factory.skills.native.vision_document.draft import Draft, EntityDraft
-from factory.skills.native.vision_document.nouns import choose, gather
+from factory.skills.native.vision_document.nouns import choose, gather, usable
 from factory.skills.native.vision_document.readings import Statement, is_as_is, is_excluded
 from factory.skills.native.vision_document.records import add_record_fields, add_records_of_deeds, relate_own
 from factory.skills.native.vision_document.sections import Section
@@ -29,6 +32,8 @@ def find_things(draft: Draft, statements: list[Statement]) -> None:
     read_states(draft, active)
     if not declared:
         _add_structure(draft, active)
+    else:
+        _add_defined(draft, active)
 
 
 def _describes_all(draft: Draft) -> bool:
@@ -53,6 +58,24 @@ def _add_nouns(draft: Draft, statements: list[Statement]) -> None:
         made = EntityDraft(words=item.noun, trace=item.trace.model_copy(update={"confidence": confidence}))
         if made.name:
             draft.entities[item.noun] = made
+
+
+_DEFINED = re.compile(r"^(?:an?|each|every) (?P<thing>[a-z][a-z -]*?) has an? [^.;]+ and an? ", re.IGNORECASE)
+
+
+def _add_defined(draft: Draft, statements: list[Statement]) -> None:
+    """Add a thing that a sentence defines though the author's list lacks it: "a reading has a value and a time"."""
+    for statement in statements:
+        match = _DEFINED.match(statement.text)
+        words = singular(match.group("thing").lower()) if match is not None else ""
+        if match is None or not usable(words) or draft.find_within(words) is not None or draft.actor(words) is not None:
+            continue
+        made = EntityDraft(words=words, trace=statement.trace(draft, *match.span("thing"), "defined-in-prose", 0.8))
+        if not made.name:
+            continue
+        draft.entities[words] = made
+        for clause in statement.clauses:
+            read_structure(draft, statement, clause)
 
 
 def _add_structure(draft: Draft, statements: list[Statement]) -> None:

@@ -34,9 +34,15 @@ def double_booking(draft: Draft, statement: Statement) -> bool:
     )
     if together is None or refused is None:
         return False
-    only = re.search(r"\bonly (?P<verb>(?!one\b)[a-z]+ )?one (?P<what>[a-z -]+?)(?: per\b| for (?:each|every)\b|$|[.,;])", text)
+    only = re.search(
+        r"\bonly (?P<verb>(?!one\b)[a-z]+ )?one (?P<what>[a-z -]+?)(?: per\b| for (?:each|every)\b|$|[.,;])", text
+    )
     counted = draft.find_within(singular(only.group("what").strip())) if only is not None else None
-    if only is not None and only.group("verb") and (counted is None or re.search(r"\bper\b|\bevery\b|\beach\b", text) is None):
+    if (
+        only is not None
+        and only.group("verb")
+        and (counted is None or re.search(r"\bper\b|\bevery\b|\beach\b", text) is None)
+    ):
         return False
     named = mentioned_entities(draft, text)
     times = ("start", "date", "day", "time", "slot", "period", "at")
