@@ -67,8 +67,8 @@ def test_one_line_that_declares_does_not_silence_the_others(read: Read) -> None:
 
 def test_it_means_the_thing_of_the_sentence_before(read: Read) -> None:
     model = read(
-        "Apprentices write entries. An entry is a draft until the apprentice submits it. A trainer then signs it off or "
-        "returns it with a comment. A signed entry can no longer be changed."
+        "Apprentices write entries. An entry is a draft until the apprentice submits it. A trainer then signs it off "
+        "or returns it with a comment. A signed entry can no longer be changed."
     )
     lifecycle = model.lifecycle_of("Entry")
     assert lifecycle is not None
@@ -83,8 +83,8 @@ def test_it_means_the_thing_of_the_sentence_before(read: Read) -> None:
 
 def test_a_request_is_for_what_it_names(read: Read) -> None:
     model = read(
-        "A route has a name and a school. Parents register their children with a name and a grade, and request a seat for "
-        "a child on a route. Clerks approve seat requests. A child can only have one approved seat request."
+        "A route has a name and a school. Parents register their children with a name and a grade, and request a seat "
+        "for a child on a route. Clerks approve seat requests. A child can only have one approved seat request."
     )
     assert {("SeatRequest", "Child"), ("SeatRequest", "Route"), ("Child", "Parent")} <= links(model)
     assert operations(model)["request_seat"] == ("parent",)

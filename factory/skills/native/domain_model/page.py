@@ -200,7 +200,8 @@ def _operations(model: DomainModel) -> str:
             )
         )
     return (
-        "## Operations\n\n" + _table(("Operation", "Kind", "Entity", "Who", "Sets", "Only if", "Event", "Stories"), rows)
+        "## Operations\n\n"
+        + _table(("Operation", "Kind", "Entity", "Who", "Sets", "Only if", "Event", "Stories"), rows)
         if rows
         else ""
     )

@@ -13,7 +13,8 @@ def _phrases(text: str) -> frozenset[str]:
 
 # Nouns that name no thing a product keeps: the product itself, its surface, and abstractions.
 VAGUE_NOUNS = _words(
-    """blood system app application-ui application-programming software platform solution product-vision website site web
+    """blood
+    system app application-ui application-programming software platform solution product-vision website site web
     webapp portal information data list way page time interface ui ux screen button form-field menu dropdown
     dashboard tab popup dialog layout color colour icon font widget navigation homepage landing-page browser
     device phone-app mobile thing things stuff item-of kind sort type-of lot number amount-of bit case-of
@@ -38,7 +39,8 @@ VAGUE_NOUNS = _words(
 
 # Nouns that are as vague, unless somebody makes, changes or removes one ("report a problem", "order a part").
 SOFT_NOUNS = _words(
-    """water money tool group issue problem goal part piece process workflow step question requirement feature version benefit
+    """water money
+    tool group issue problem goal part piece process workflow step question requirement feature version benefit
     design form link view title track option result choice set business background head record"""
 )
 
@@ -339,7 +341,8 @@ AMBIGUOUS_VERBS = _words(
     map mark market match measure meet mentor merge message mix monitor move name need note notify number
     offer open operate order organise organize outline own pack package park pass pause pay phone photograph
     pick pin place plan plant play pledge post present preview price print process produce program progress
-    project promise promote purchase push query question queue quote race rank rate read receive recommend
+    project promise promote
+    reschedule reopen reassign resubmit purchase push query question queue quote race rank rate read receive recommend
     record redeem refer refund reject release remark remind rent repair repeat replace reply report request
     rescue research reserve reset respond rest return review reward ride roster route run sail sample save
     scan schedule score screen search seat secure select sell send serve service set share shelve shift ship

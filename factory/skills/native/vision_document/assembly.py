@@ -296,7 +296,7 @@ def _operation_name(draft: Draft, item: OperationDraft) -> str:  # noqa: PLR0911
     )
 
 
-def _event_name(draft: Draft, item: OperationDraft) -> str:
+def _event_name(draft: Draft, item: OperationDraft) -> str:  # noqa: PLR0911 - one case after the other, in the order that decides
     entity = draft.entities[item.entity].words
     head, *rest = item.verb.split(" ")
     past = " ".join([participle(head), *rest])

@@ -119,7 +119,7 @@ def _from_heading(
 
 def _row_field(block: Block, *, heads: bool) -> str:
     cells = [block.text[start:end] for start, end in block.cells]
-    if not cells or heads and re.fullmatch(r"(?:field|name|attribute|column|property|key)s?", cells[0].lower()):
+    if not cells or (heads and re.fullmatch(r"(?:field|name|attribute|column|property|key)s?", cells[0].lower())):
         return ""
     notes = [cell for cell in cells[1:] if cell and cell not in ("-", "–", "—")]  # noqa: RUF001 - authors write dashes
     return f"{cells[0]} ({', '.join(notes)})" if notes else cells[0]

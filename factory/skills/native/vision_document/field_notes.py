@@ -297,10 +297,10 @@ def _choices(text: str, words: str) -> list[str]:
     found = [part.strip(" '\"`.") for part in parts if part.strip(" '\"`.")]
     short = all(len(part.split()) <= 4 for part in found)  # noqa: PLR2004 - a value, not a sentence
     if (
-        len(found) < 2
+        len(found) < 2  # noqa: PLR2004 - one value is no choice
         or not short
         or (not _status_like(words) and any(explicit_type(part) is not None and "|" not in body for part in found))
-    ):  # noqa: PLR2004
+    ):
         return []
     if all(re.fullmatch(_NUMBER, part) for part in found) and "|" not in body:
         return []

@@ -158,8 +158,8 @@ _EXPLICIT = _cues(
         FieldType.UUID: "uuid, guid",
         FieldType.FILE: "file, image, photo, picture, attachment, upload, pdf, document, binary, blob, video",
         FieldType.GEO_POINT: (
-            "geo point, geo-point, gps, coordinates, geo location, map position, lat/long, lat/lng, lat/lon, point, geo, "
-            "latitude/longitude, geopoint"
+            "geo point, geo-point, gps, coordinates, geo location, map position, lat/long, lat/lng, lat/lon, point, "
+            "geo, latitude/longitude, geopoint"
         ),
         FieldType.JSON: (
             "json, object, map, dictionary, list, array, list of text, list of strings, key-value, list of "
@@ -194,7 +194,7 @@ def explicit_type(words: str) -> FieldType | None:
     return _EXPLICIT.get(" ".join(words.lower().split()))
 
 
-def guess_type(words: str) -> Guess:  # noqa: C901, PLR0911 - one case after the other, in the order that decides
+def guess_type(words: str) -> Guess:  # noqa: C901, PLR0911, PLR0912 - one case after the other, in the order that decides
     """Return the type a field's name suggests; text with low confidence where nothing is suggested."""
     name = " ".join(words.lower().replace("_", " ").split())
     name = re.sub(r"^(optional|required|unique|the|a|an|its|their)\s+", "", name)

@@ -290,9 +290,8 @@ def _as_is(blocks: Iterable[Block]) -> list[str]:
             continue
         for sentence in sentences(block):
             wished = re.search(r"\b(?:should|can|must|may|marks?|will|shall|only)\b", sentence.text) is not None
-            if (
-                is_as_is(sentence.text)
-                or not wished
+            if is_as_is(sentence.text) or (
+                not wished
                 and re.search(
                     (
                         r"\b(?:problem|too often|nobody|by hand|on paper|spreadsheets?|paper|lost|forgotten|phone "
@@ -301,7 +300,7 @@ def _as_is(blocks: Iterable[Block]) -> list[str]:
                     sentence.text.lower(),
                 )
             ):
-                found.append(sentence.text)  # noqa: PERF401 - read in order
+                found.append(sentence.text)
     return found
 
 

@@ -7,7 +7,7 @@ from factory.skills.native.language.lexicon import DELETE_VERBS, RESCHEDULE_VERB
 from factory.skills.native.language.words import participle, plural
 from factory.skills.native.vision_document.assignments import main_actor
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, LifecycleDraft, OperationDraft
-from factory.skills.native.vision_document.lifecycles import guard_condition, time_limit
+from factory.skills.native.vision_document.guards import guard_condition, time_limit
 from factory.skills.native.vision_document.readings import Statement
 from factory.skills.native.vision_document.rule_text import mentioned_entities, said, same_condition
 

@@ -321,13 +321,14 @@ class _Reader:
     def _text(self, line: str, start: int) -> Iterator[Block]:
         piece = (start + len(line) - len(line.lstrip(" >")), start + len(line))
         current = self._current
-        ends = current is not None and current.kind is BlockKind.PARAGRAPH
+        ends: bool = current is not None and current.kind is BlockKind.PARAGRAPH
         ends = ends and (_STORY_LINE.match(line) is not None or _is_title(self._masked, current))
         if current is not None and _LABEL_LINE.match(stripped := line.strip()) and not stripped.startswith("**"):
             first = self._masked[slice(*current.pieces[0])]
             if current.kind is BlockKind.PARAGRAPH and _LABEL_LINE.match(first.strip()):
                 current.kind = BlockKind.ITEM
-            ends = ends or (current.kind is BlockKind.ITEM and not line.startswith(" ") and _LABEL_LINE.match(first))
+            labelled = _LABEL_LINE.match(first) is not None and not line.startswith(" ")
+            ends = ends or (current.kind is BlockKind.ITEM and labelled)
             if ends and current.kind is BlockKind.ITEM:
                 yield from self.close()
                 self._current = _Open(BlockKind.ITEM, 0, [piece])

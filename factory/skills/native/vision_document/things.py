@@ -5,6 +5,7 @@ import re
 from factory.skills.native.language.words import singular
 from factory.skills.native.vision_document.deeds import SILENT
 from factory.skills.native.vision_document.draft import Draft, EntityDraft
+from factory.skills.native.vision_document.field_lists import read_enclosed_fields, read_listed_fields
 from factory.skills.native.vision_document.nouns import choose, gather, usable
 from factory.skills.native.vision_document.readings import Statement, is_as_is, is_excluded
 from factory.skills.native.vision_document.records import add_record_fields, add_records_of_deeds, relate_own
@@ -12,9 +13,7 @@ from factory.skills.native.vision_document.sections import Section
 from factory.skills.native.vision_document.states import read_states
 from factory.skills.native.vision_document.structure import (
     read_counted,
-    read_enclosed_fields,
     read_links,
-    read_listed_fields,
     read_structure,
 )
 

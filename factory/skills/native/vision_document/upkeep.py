@@ -49,8 +49,8 @@ def complete_operations(draft: Draft, entity: EntityDraft) -> None:
         entity.name,
         f"{plural(who).capitalize()} may {verbs} {plural(entity.words)}.",
         (
-            f"The vision does not say who may {verbs.replace(' and ', ' or ')} {plural(entity.words)}, and a thing that "
-            f"cannot be made and found is of no use."
+            f"The vision does not say who may {verbs.replace(' and ', ' or ')} {plural(entity.words)}, and a thing "
+            f"that cannot be made and found is of no use."
         ),
         f'Say who does it, for example "{plural(who).capitalize()} {added[0]} {plural(entity.words)}."',
     )

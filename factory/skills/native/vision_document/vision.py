@@ -9,7 +9,8 @@ from factory.skills.native.vision_document.completion import complete_entities, 
 from factory.skills.native.vision_document.declarations import declare
 from factory.skills.native.vision_document.deeds import find_deeds
 from factory.skills.native.vision_document.draft import Draft
-from factory.skills.native.vision_document.lifecycles import find_guards, find_lifecycles
+from factory.skills.native.vision_document.guards import find_guards
+from factory.skills.native.vision_document.lifecycles import find_lifecycles
 from factory.skills.native.vision_document.operations import build_operations
 from factory.skills.native.vision_document.people import find_actors
 from factory.skills.native.vision_document.policies import find_policies
