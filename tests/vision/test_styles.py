@@ -73,7 +73,7 @@ def test_it_means_the_thing_of_the_sentence_before(read: Read) -> None:
     lifecycle = model.lifecycle_of("Entry")
     assert lifecycle is not None
     assert {step.name: step.sources for step in lifecycle.transitions} == {
-        "submit": ("draft",),
+        "submit": ("draft", "returned"),
         "sign_off": ("submitted",),
         "return": ("submitted",),
     }
@@ -134,3 +134,22 @@ def test_progress_on_a_grant_is_reported_and_makes_no_grant(read: Read) -> None:
     model = read("As a maintainer, I want to report progress on my grant.\nAs a manager, I want to award a grant.")
     report = next(item for item in model.operations if item.name == "report_grant_progress")
     assert (report.kind.value, report.fields, report.event) == ("change", ("progress",), "GrantProgressReported")
+
+
+def test_who_sees_only_their_own_changes_only_their_own(read: Read) -> None:
+    model = read(
+        "As a tenant I want to see my defects.\nAs a tenant I want to report a defect.\n"
+        "As a tenant I want to edit a defect.\n"
+        "As a caretaker I want to see all defects.\nAs a caretaker I want to close defects."
+    )
+    edit = next(item for item in model.operations if item.name == "edit_defect")
+    assert edit.own_only == ("tenant",)
+
+
+def test_moving_to_another_place_is_named_after_what_moves(read: Read) -> None:
+    model = read(
+        "## Entities\n- Room: name\n- Session: start time; belongs to Room\n\n## Features\n"
+        "- Organisers move a session to another room."
+    )
+    move = next(item for item in model.operations if item.verb == "move")
+    assert (move.name, move.relations, move.event) == ("move_session_to_room", ("room",), "SessionMoved")

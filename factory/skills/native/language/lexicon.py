@@ -177,6 +177,8 @@ DELETE_VERBS = _phrases("""delete, remove, erase, discard, drop, unsubscribe fro
 RESCHEDULE_VERBS = _phrases(
     """reschedule, postpone, move, shift, delay, prolong, extend, renew, bring forward, push back, change the time"""
 )
+# Verbs that move a thing in time or to another thing.
+MOVING_VERBS = RESCHEDULE_VERBS | {"transfer", "switch", "relocate"}
 ASSIGN_VERBS = _phrases(
     """assign, reassign, allocate, appoint, delegate, match, dispatch, hand over, pair, re-assign, attach, link,
     claim, pick up, take on"""

@@ -18,6 +18,7 @@ from factory.domain.product import (
     Story,
     Transition,
 )
+from factory.skills.native.language.lexicon import MOVING_VERBS
 from factory.skills.native.language.names import field_name, label, pascal_name, slug, snake_name, state_name, unique
 from factory.skills.native.language.words import collection, participle
 from factory.skills.native.vision_document.draft import Draft, EntityDraft, OperationDraft, RelationDraft
@@ -282,7 +283,8 @@ def _operation_name(draft: Draft, item: OperationDraft) -> str:  # noqa: PLR0911
     if verb == "join" and item.noun is not None and item.kind is OperationKind.CHANGE:
         return snake_name(f"join {item.noun}")
     if item.kind is OperationKind.CHANGE and item.noun is not None and item.noun != entity:
-        return snake_name(f"{verb} {item.noun} to {entity}")
+        moved = verb in MOVING_VERBS
+        return snake_name(f"{verb} {entity} to {item.noun}" if moved else f"{verb} {item.noun} to {entity}")
     if item.kind is OperationKind.CHANGE and item.relations and item.noun is None and verb.startswith("assign"):
         return snake_name(f"{verb} {entity} {item.relations[0]}")
     head, *rest = verb.split(" ")
@@ -315,7 +317,7 @@ def _event_name(draft: Draft, item: OperationDraft) -> str:  # noqa: PLR0911 - o
         return pascal_name(f"{entity} created")
     if item.noun is not None and item.kind is OperationKind.CREATE:
         return pascal_name(f"{item.noun} {past}")
-    if item.noun is not None and item.kind is OperationKind.CHANGE and item.noun != entity:
+    if item.noun is not None and item.kind is OperationKind.CHANGE and item.noun != entity and head not in MOVING_VERBS:
         return pascal_name(f"{entity} {item.noun} {past}")
     return pascal_name(f"{entity} {past}")
 

@@ -143,7 +143,7 @@ def _forget_idle(draft: Draft) -> None:
 
 
 def _spread_own(draft: Draft) -> None:
-    """A role that sees only its own records when listing sees only its own when reading, and the reverse."""
+    """A role that sees only its own records when listing or reading sees and changes only its own."""
     for entity in draft.entities:
         listed = [
             item
@@ -154,6 +154,11 @@ def _spread_own(draft: Draft) -> None:
         for item in listed:
             if item.assumed:
                 item.own |= own & set(item.actors)
+        seen = {actor for actor in own if all(actor not in item.foreign for item in listed)}
+        for item in draft.operations:
+            if item.entity == entity and item.kind not in (OperationKind.CREATE, *(other.kind for other in listed)):
+                item.own |= seen & set(item.actors)
+                item.foreign -= seen
 
 
 def _reaches(draft: Draft, entity: str, person: str | None) -> bool:

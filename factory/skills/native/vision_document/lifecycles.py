@@ -31,6 +31,7 @@ _IMPLYING = {
     "approve": "pending",
     "refuse": "pending",
     "defer": "active",
+    "fix": "open",
     "reject": "pending",
     "decline": "pending",
     "accept": "pending",
@@ -167,10 +168,14 @@ def _implied_status(draft: Draft, entity: EntityDraft, deeds: list[Deed]) -> Fie
     draft.note(
         f"{entity.name}.status",
         f"{entity.name} has the states {', '.join(values)}; it begins as {first}.",
-        f"People {' and '.join(verbs[:3])} it, which needs states, and the vision lists none.",
+        f"People {_series(verbs[:3])} {plural(entity.words)}, which needs states, and the vision lists none.",
         f'List the states, for example "- {entity.name}: status ({" | ".join(values)})".',
     )
     return made
+
+
+def _series(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _initial_state(verbs: list[str], deeds: list[Deed]) -> str:
@@ -235,6 +240,10 @@ def _lifecycle(  # noqa: C901 - one case after the other, in the order that deci
         step.sources = [source for source in states if source in step.sources and (source != step.target)] or [
             source for source in states if source != step.target
         ][:1]
+    back = next((step for step in made.transitions.values() if step.target == "returned" and not step.assumed), None)
+    sent = made.transitions.get("submit")
+    if back is not None and sent is not None and sent.target in back.sources and "returned" not in sent.sources:
+        sent.sources.append("returned")
     made.transitions = {name: step for name, step in made.transitions.items() if step.sources}
     return made
 

@@ -8,6 +8,7 @@ from factory.skills.native.language.lexicon import (
     DELETE_VERBS,
     LIST_VERBS,
     MANAGE_VERBS,
+    MOVING_VERBS,
     READ_VERBS,
     RESCHEDULE_VERBS,
     UPDATE_VERBS,
@@ -128,7 +129,7 @@ def _as_move(draft: Draft, deed: Deed, entity: EntityDraft) -> bool:
         return True
     near = [word for preposition, word in deed.related if preposition in ("to", "into", "from")]
     links = [word for word in near if draft.link(entity.words, word) is not None]
-    if links and deed.verb in RESCHEDULE_VERBS | {"transfer", "switch", "relocate"}:
+    if links and deed.verb in MOVING_VERBS:
         change_link(draft, deed, entity, links[0])
         return True
     if deed.verb in RESCHEDULE_VERBS:

@@ -35,7 +35,8 @@ def _restrictions(model: DomainModel) -> list[str]:
     lines = []
     for operation in model.operations:
         if operation.states:
-            states = " or ".join(state.replace("_", " ") for state in operation.states)
+            *others, last = (state.replace("_", " ") for state in operation.states)
+            states = f"{', '.join(others)} or {last}" if others else last
             lines.append(f"{_said(operation).capitalize()}: only while it is {states}.")
     guards = [guard for operation in model.operations for guard in operation.guards]
     guards += [guard for lifecycle in model.lifecycles for step in lifecycle.transitions for guard in step.guards]
@@ -85,7 +86,9 @@ def _stories(model: DomainModel) -> str:
     for story in model.stories:
         benefit = f", so that {story.benefit}" if story.benefit else ""
         mark = " *(read from the text)*" if story.derived else ""
-        lines.append(f"- {story.id}. As a {labels[story.actor].lower()} I want to {story.goal}{benefit}.{mark}")
+        role = labels[story.actor].lower()
+        article = "an" if role[0] in "aeiou" and not role.startswith(("use", "uni")) else "a"
+        lines.append(f"- {story.id}. As {article} {role} I want to {story.goal}{benefit}.{mark}")
     reading = [
         operation for operation in model.operations if operation.kind in (OperationKind.LIST, OperationKind.READ)
     ]

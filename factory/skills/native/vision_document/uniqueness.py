@@ -132,7 +132,8 @@ def double_booking(draft: Draft, statement: Statement) -> bool:
             draft.note(
                 f"{holder.name}: {name}",
                 (
-                    f"A {holder.words} that is {' or '.join(state.replace('_', ' ') for state in freed)} does "
+                    f"{'An' if holder.words[0] in 'aeiou' else 'A'} {holder.words} that is "
+                    f"{' or '.join(state.replace('_', ' ') for state in freed)} does "
                     f"not count for this rule."
                 ),
                 "It takes up nothing any more, and the vision does not say whether it counts.",
