@@ -403,7 +403,9 @@ def is_person(noun: str) -> bool:
     last = noun.rpartition(" ")[2]
     if last in PERSON_NOUNS or last in GROUP_PERSON_NOUNS:
         return True
-    return last.endswith(("woman", "person", "people")) or (last.endswith("man") and last not in {"human", "roman"})
+    return last.endswith(("woman", "person", "people", "keeper")) or (
+        last.endswith("man") and last not in {"human", "roman"}
+    )
 
 
 def may_be_person(noun: str) -> bool:

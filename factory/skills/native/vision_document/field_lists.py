@@ -46,7 +46,7 @@ def read_listed_fields(draft: Draft, statement: Statement) -> None:
         ):
             name = re.sub(r"^and\s+", "", part.group("name").strip().lower())
             name = re.sub(rf"^(?:{_ARTICLE})+", "", name)
-            if re.search(r"\b(?:it|they|he|she|we|that|which|who)\b", name):
+            if re.search(r"\b(?:it|they|he|she|we|that|which|who|with)\b", name):
                 continue
             words = name.split()
             if (

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from factory.domain.product import RelationKind, Trace
+from factory.domain.product import FieldType, RelationKind, Trace
 from factory.skills.native.language.clauses import Clause, Phrase
 from factory.skills.native.language.lexicon import (
     ASSIGN_VERBS,
@@ -285,6 +285,10 @@ def add_field(draft: Draft, statement: Statement, owner: EntityDraft, part: Phra
             owner.add(read)
             return
     guess = guess_type(words)
+    if guess.type is FieldType.TEXT and re.match(
+        r"\s+with (?:its |their )?(?:gps|coordinates|latitude|map)", after.lower()
+    ):
+        guess = replace(guess, type=FieldType.GEO_POINT)
     made = FieldDraft(words, guess.type, trace.model_copy(update={"confidence": round(min(0.8, guess.confidence), 2)}))
     made.required = "optional" not in part.adjectives
     made.personal = is_personal(words, of_person=is_person(owner.words))
