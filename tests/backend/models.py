@@ -477,6 +477,7 @@ def shop() -> DomainModel:
             entity("Permission", "permissions", field("name")),
             entity("Empty", "empties"),
             entity("Silent", "silents", field("name")),
+            entity("TestResult", "test_results", field("name")),
             entity("Status", "statuses", field("name")),
         ],
         relations=[
@@ -517,6 +518,7 @@ def shop() -> DomainModel:
                 "Permission",
                 "Empty",
                 "Status",
+                "TestResult",
             )
             for kind in ("create", "read", "list", "update", "delete")
         ]

@@ -34,7 +34,7 @@ class FactoryView:
     def exports(self) -> tuple[str, ...]:
         """The functions of the factory."""
         owners = [owner.function for owner in self.owners]
-        return (f"make_{self.name}", *([f"{self.name}_json"] if self.body else []), *owners)
+        return (f"make_{self.name}", *([f"json_of_{self.name}"] if self.body else []), *owners)
 
     @property
     def uses_number(self) -> bool:
@@ -78,11 +78,28 @@ class LimitCase:
 
 @dataclass(frozen=True, slots=True)
 class GuardCase:
-    """Values under which one guard of a transition refuses."""
+    """Values under which one guard of a transition or an operation refuses."""
 
     number: int
     given: str
     arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictionCase:
+    """An operation that not every record allows: in which states it may be done, and what makes its guards refuse.
+
+    Attributes:
+        ready: A state in which it may be done; empty where the state does not matter.
+        arguments: Of the function that checks, after the state, such that every guard passes.
+    """
+
+    function: str
+    allowed: tuple[str, ...]
+    forbidden: tuple[str, ...]
+    ready: str
+    arguments: str
+    guards: tuple[GuardCase, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +170,8 @@ class EndpointCase:
     uniques: tuple[UniqueCase, ...]
     limits: tuple[LimitCase, ...]
     step: StepCase | None
+    restriction: RestrictionCase | None
+    ready: str
     events: tuple[str, ...]
     own_roles: tuple[str, ...]
     can_be_foreign: bool

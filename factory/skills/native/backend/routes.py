@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from factory.domain.product import OperationKind, snake
-from factory.skills.native.backend.rules import RuleView, StepView, rule_views, step_views
+from factory.skills.native.backend.rules import RuleView, StepView, check_views, rule_views, step_views
 from factory.skills.native.backend.schemas import default_source, page_schema, query_schema
 from factory.skills.native.backend.tables import links, row_class
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
@@ -183,6 +183,11 @@ class _Function:
     def _fetched(self, *, lock: bool) -> list[str]:
         return [f"row = fetch(session, {self._row}, id{', lock=True' if lock else ''})", *self._own()]
 
+    def _checked(self) -> list[str]:
+        """Return the call that refuses a record which is not as the operation needs it."""
+        checks = check_views(self._design, self._resource)
+        return [f"rules.{one.function}({one.arguments})" for one in checks if one.endpoint == self._endpoint.id]
+
     def _list(self) -> list[str]:
         given = "**query.filters()" if self._resource.filters else ""
         lines = [f"statement = {statement_function(self._resource)}({given})"]
@@ -235,7 +240,7 @@ class _Function:
         return [f"{member.attribute}={default_source(self._design, member)}"] if member.has_default else []
 
     def _delete(self) -> list[str]:
-        lines = [*self._fetched(lock=True), *self._events(), "session.delete(row)"]
+        lines = [*self._fetched(lock=True), *self._checked(), *self._events(), "session.delete(row)"]
         if not is_restricted(self._design, self._resource):
             return [*lines, "session.commit()"]
         label = self._resource.entity.label.lower()
@@ -248,7 +253,7 @@ class _Function:
         ]
 
     def _change(self) -> list[str]:
-        lines = self._fetched(lock=True)
+        lines = [*self._fetched(lock=True), *self._checked()]
         members: tuple[Member, ...] = self._endpoint.members
         if self._endpoint.step is not None and self._resource.state is not None:
             lines.append(self._stepped(self._resource.state))

@@ -104,14 +104,19 @@ def solve(
 
 def solve_rules(design: ServiceDesign, resource: Resource) -> Assignment:
     """Return values under which all rules of the resource hold, with room between fields where there can be any."""
-    conditions = [rule.condition for rule in resource.rules]
+    return solve_conditions(design, resource, [rule.condition for rule in resource.rules]) or {}
+
+
+def solve_conditions(design: ServiceDesign, resource: Resource, conditions: Sequence[Condition]) -> Assignment | None:
+    """Return values under which the conditions hold, with room between fields where there can be any, or None."""
     roomy = [
         condition.model_copy(update={"op": _STRICT.get(condition.op, condition.op)})
         if condition.right_kind == "field"
         else condition
         for condition in conditions
     ]
-    return solve(design, resource, roomy) or solve(design, resource, conditions) or {}
+    found = solve(design, resource, roomy)
+    return found if found is not None else solve(design, resource, conditions)
 
 
 def _reads(condition: Condition) -> tuple[str, ...]:

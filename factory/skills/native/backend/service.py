@@ -10,6 +10,7 @@ from factory.skills.native.backend.routes import (
     statement_function,
 )
 from factory.skills.native.backend.rules import (
+    check_views,
     domain_module,
     has_domain,
     lifecycle_view,
@@ -84,8 +85,9 @@ def service_view(design: ServiceDesign) -> ServiceView:
         row_names=", ".join((*rows, "OutboxRow")),
         all_rows=tuple(sorted((*rows, "OutboxRow"))),
         unenforced=design.unenforced,
-        has_lifecycles=any(resource.steps for resource in resources),
-        has_guards=any(step.guards for resource in resources for step in resource.steps),
+        has_states=any(resource.steps or any(one.state_test for one in resource.checks) for resource in resources),
+        has_guards=any(step.guards for resource in resources for step in resource.steps)
+        or any(check.guards for resource in resources for check in resource.checks),
         has_rules=any(resource.rules for resource in resources),
         has_uniques=any(resource.uniques for resource in resources),
         has_limits=any(resource.limits for resource in resources),
@@ -137,6 +139,7 @@ def _resource_view(design: ServiceDesign, resource: Resource) -> ResourceView:
         has_domain=has_domain(resource),
         lifecycle=lifecycle_view(design, resource),
         steps=step_views(design, resource),
+        checks=check_views(design, resource),
         rules=rule_views(design, resource),
         columns=columns(design, resource),
         table_args=table_arguments(resource),

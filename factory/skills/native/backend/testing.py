@@ -15,11 +15,20 @@ from factory.skills.native.backend.cases import (
     StepCase,
     UniqueCase,
 )
+from factory.skills.native.backend.demands import (
+    call_arguments,
+    defaults,
+    failing,
+    passing,
+    ready_state,
+    ready_values,
+    restriction_case,
+)
 from factory.skills.native.backend.expressions import comparison, python_type, quoted
 from factory.skills.native.backend.refusals import invalid_values
 from factory.skills.native.backend.routes import endpoint_view
 from factory.skills.native.backend.rules import lifecycle_view, step_views
-from factory.skills.native.backend.samples import Assignment, first_source, plain_source, solve, solve_rules
+from factory.skills.native.backend.samples import Assignment, first_source, plain_source, solve
 from factory.skills.native.backend.tables import links, row_class
 from factory.skills.native.backend.views import ResourceView
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
@@ -51,8 +60,8 @@ class _Cases:
         self._design = design
         self._resource = resource
         self._name = factory_name(resource)
-        self._conditions = [rule.condition for rule in resource.rules]
-        self._solved: Assignment = solve_rules(design, resource)
+        self._defaults = defaults(design, resource)
+        self._solved: Assignment = self._defaults.values
 
     def case(self, view: ResourceView) -> ResourceCase:
         lifecycle = lifecycle_view(self._design, self._resource)
@@ -115,7 +124,7 @@ class _Cases:
         return self._solved.get(member.name) or plain_source(self._design, self._resource, member)
 
     def _owner(self, owner: Ownership) -> OwnerCase:
-        function = f"{self._name}_of_{owner.role}"
+        function = f"own_{self._name}_of_{owner.role}"
         path = owner.paths[0]
         first = path[0]
         if first.kind is HopKind.SELF:
@@ -158,6 +167,8 @@ class _Cases:
             uniques=tuple(case for unique in self._resource.uniques for case in self._unique(unique, endpoint)),
             limits=tuple(case for limit in self._resource.limits for case in self._limit(limit, endpoint)),
             step=self._step(endpoint.step) if endpoint.step else None,
+            restriction=restriction_case(self._design, self._resource, endpoint),
+            ready=ready_values(self._design, self._resource, endpoint, self._defaults.passed),
             events=tuple(event.name for event in endpoint.events),
             own_roles=tuple(role.upper() for role in endpoint.own_only),
             can_be_foreign=bool(endpoint.own_only) and not (creates and kinds & {HopKind.SELF, HopKind.CREATOR}),
@@ -194,8 +205,7 @@ class _Cases:
         settable = [member for member in unique.members if member in endpoint.members]
         if not settable or (creates and len(settable) < len(unique.members)):
             return ()
-        initial = self._resource.lifecycle.initial if self._resource.lifecycle else ""
-        if initial in unique.except_states:
+        if ready_state(self._resource, endpoint) in unique.except_states:
             return ()
         given = self._present(unique.members)
         freed = None
@@ -246,22 +256,25 @@ class _Cases:
         field_ = self._resource.state.field if self._resource.state else None
         states = self._design.enumeration(str(field_.enum if field_ else "")).values
         source = step.transition.sources[0]
-        passing = self._assigned(step, source, None)
+        values = passing(self._design, self._resource, step.guards, source) or {}
         guards = []
         for number in range(1, len(step.guards) + 1):
-            failing = self._failing(step, source, number - 1)
-            if failing is not None:
-                guards.append(GuardCase(number, self._given(failing), self._call(step, failing)))
+            broken = failing(self._design, self._resource, step.guards, source, number - 1)
+            if broken is not None:
+                guards.append(GuardCase(number, self._given(broken), self._call(step, broken)))
         return StepCase(
             function=view.function,
             sources=tuple(f"{enum}.{state.upper()}" for state in step.transition.sources),
             forbidden=tuple(f"{enum}.{state.upper()}" for state in states if state not in step.transition.sources),
             target=f"{enum}.{step.transition.target.upper()}",
-            given=self._given(passing or {}),
-            arguments=self._call(step, passing or {}),
+            given=self._given(values),
+            arguments=self._call(step, values),
             guards=tuple(guards),
             after=self._after(step, enum),
         )
+
+    def _call(self, step: Step, values: Assignment) -> str:
+        return call_arguments(self._design, self._resource, step.guards, values)
 
     def _after(self, step: Step, enum: str) -> tuple[AfterStepCase, ...]:
         target, sources = step.transition.target, step.transition.sources
@@ -279,14 +292,6 @@ class _Cases:
                 states = f"{enum}.{target.upper()}", f"{enum}.{uncounted[0].upper()}"
                 found.append(AfterStepCase(limit.name, "limit-reached", limit.limit, names, *states))
         return tuple(found)
-
-    def _call(self, step: Step, values: Assignment) -> str:
-        """Return what follows the state in a call of the transition's function."""
-        state = self._resource.state.name if self._resource.state else ""
-        comparisons = [comparison(self._design, self._resource, guard) for guard in step.guards]
-        names = dict.fromkeys(member.name for one in comparisons for member in one.members if member.name != state)
-        found = self._arguments({name: values.get(name, "None") for name in names})
-        return found + (", now=now()" if any(one.needs_now for one in comparisons) else "")
 
     def _rule(self, rule: Rule) -> tuple[RuleCase, ...]:
         one = comparison(self._design, self._resource, rule.condition)
@@ -312,25 +317,6 @@ class _Cases:
             if len(varied) == 1 and varied[0].is_reference:
                 found.append(varied[0].attribute)
         return tuple(dict.fromkeys(found))
-
-    def _assigned(self, step: Step, source: str, broken: int | None) -> Assignment | None:
-        """Return values under which the guards pass, or all but one; rules hold too where both can."""
-        guards = [guard for number, guard in enumerate(step.guards) if number != broken]
-        breaks = None if broken is None else step.guards[broken]
-        fixed = {self._resource.state.name: source} if self._resource.state else {}
-        timeless = [condition for condition in self._conditions if condition.right_kind not in ("now", "today")]
-        for rules in (self._conditions, timeless, []):
-            found = solve(self._design, self._resource, [*guards, *rules], breaks, fixed)
-            if found is not None:
-                return found
-        return None
-
-    def _failing(self, step: Step, source: str, broken: int) -> Assignment | None:
-        found = self._assigned(step, source, broken)
-        if found is not None:
-            return found
-        fixed = {self._resource.state.name: source} if self._resource.state else {}
-        return solve(self._design, self._resource, [], step.guards[broken], fixed)
 
     def _filter(self, filter_: Filter) -> tuple[FilterCase, ...]:
         member = filter_.members[0]

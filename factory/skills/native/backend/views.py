@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from factory.skills.native.backend.routes import EndpointView
-from factory.skills.native.backend.rules import LifecycleView, RuleView, StepView
+from factory.skills.native.backend.rules import CheckView, LifecycleView, RuleView, StepView
 from factory.skills.native.backend.schemas import Alias, Body, QueryFilter
 from factory.skills.native.backend.tables import Column, Link
 
@@ -89,6 +89,7 @@ class ResourceView:
     has_domain: bool
     lifecycle: LifecycleView | None
     steps: tuple[StepView, ...]
+    checks: tuple[CheckView, ...]
     rules: tuple[RuleView, ...]
     columns: tuple[Column, ...]
     table_args: tuple[str, ...]
@@ -138,7 +139,7 @@ class ServiceView:
     row_names: str
     all_rows: tuple[str, ...]
     unenforced: tuple[str, ...]
-    has_lifecycles: bool
+    has_states: bool
     has_guards: bool
     has_rules: bool
     has_uniques: bool
