@@ -15,6 +15,7 @@ from factory.skills.native.service_design.shapes import (
     enum_values,
     nullable,
 )
+from factory.skills.native.service_design.wording import guard_sentence, states_phrase
 
 VERSION = "0.1.0"
 _UUID: Schema = {"type": "string", "format": "uuid"}
@@ -121,7 +122,7 @@ def _operation(resource: Resource, endpoint: Endpoint) -> Schema:
     operation: Schema = {
         "tags": [resource.tag],
         "summary": endpoint.summary,
-        "description": _who(endpoint),
+        "description": " ".join([_who(endpoint), *_demands(resource, endpoint)]),
         "operationId": endpoint.id,
         "security": [{"HTTPBearer": []}],
     }
@@ -152,6 +153,12 @@ def _who(endpoint: Endpoint) -> str:
     if own:
         parts.append(f"For their own records only: {', '.join(own)}.")
     return " ".join(parts)
+
+
+def _demands(resource: Resource, endpoint: Endpoint) -> list[str]:
+    """Return what the record must be like; answered with 409 where it is not."""
+    states = [f"Only possible while {states_phrase(endpoint.states)}."] if endpoint.states else []
+    return [*states, *dict.fromkeys(guard_sentence(resource, guard) for guard in endpoint.guards)]
 
 
 def _query(resource: Resource) -> list[JsonValue]:

@@ -72,11 +72,10 @@ class Checks:
             needed = [name for name in self.obstacles.required(operation) if name in linked]
             if needed:
                 yield f"{self.phrases.fields(needed)} {'exists' if len(needed) == 1 else 'exist'}"
-        elif step := self.obstacles.step(operation):
-            yield f"{thing}{own} is {self.phrases.states(step.transition.sources)}"
-            yield from (self.phrases.holds(operation.entity, guard) for guard in step.guards)
         elif operation.kind is not OperationKind.LIST:
-            yield f"{thing}{own} exists"
+            endpoint = self.obstacles.endpoint(operation)
+            yield f"{thing}{own} {f'is {self.phrases.states(endpoint.states)}' if endpoint.states else 'exists'}"
+            yield from (self.phrases.holds(operation.entity, guard) for guard in endpoint.guards)
 
     def _doing(self, operation: Operation) -> str:
         if operation.kind is OperationKind.CREATE:
@@ -134,10 +133,11 @@ class Checks:
         if obstacle.reason is Reason.STATE:
             blocking = self.phrases.states(self.obstacles.blocking_states(operation))
             return Check(f"{signed_in} and {thing} is {blocking}", f"they try to {act_on}", _NOTHING_CHANGES)
-        step = self.obstacles.step(operation)
-        if obstacle.reason is Reason.GUARD and step:
-            state = self.phrases.states(step.transition.sources)
-            given = f"{signed_in}, and {thing} is {state} but {obstacle.clause}"
+        if obstacle.reason is Reason.GUARD:
+            states = self.obstacles.endpoint(operation).states
+            given = f"{signed_in}, and {thing} is {self.phrases.states(states)} but {obstacle.clause}"
+            if not states:
+                given = f"{signed_in}, and {thing} exists but {obstacle.clause}"
             return Check(given, f"they try to {act_on}", _NOTHING_CHANGES)
         then = _NOTHING_CHANGES if obstacle.reason is Reason.REFERENCE else _NOTHING_STORED
         return Check(f"{signed_in} and {obstacle.clause}", f"they try to {act_on}", then)

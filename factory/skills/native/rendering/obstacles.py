@@ -28,7 +28,6 @@ from factory.skills.native.service_design.parts import Endpoint, Step
 from factory.skills.native.service_design.shapes import TEXTUAL, text_length
 
 _WRITES = frozenset({OperationKind.CREATE, OperationKind.UPDATE, OperationKind.CHANGE})
-_NAMED = frozenset({OperationKind.TRANSITION, OperationKind.CHANGE})
 _FORMATS = {
     FieldType.EMAIL: "is not an email address",
     FieldType.PHONE: "is not a telephone number",
@@ -81,11 +80,11 @@ class Obstacles:
             found += self._missing(operation)
             for field in self.written_fields(operation):
                 found += self.field_limits(operation.entity, field)
+        found += self._record(operation)
+        if operation.kind in _WRITES:
             for policy in self.model.policies:
                 if policy.entity == operation.entity and self._touches(operation, policy):
                     found += self.policy(policy)
-        if operation.kind is OperationKind.TRANSITION:
-            found += self._transition(operation)
         if operation.kind is OperationKind.DELETE:
             found += self._references(operation)
         return tuple(found)
@@ -101,7 +100,8 @@ class Obstacles:
     def written_relations(self, operation: Operation) -> tuple[Relation, ...]:
         """Return the relations to one record that the operation sets."""
         relations = [relation for relation in self.model.relations_of(operation.entity) if _to_one(relation)]
-        if operation.kind is OperationKind.CHANGE:
+        some = operation.kind is OperationKind.UPDATE and (operation.fields or operation.relations)
+        if some or operation.kind is OperationKind.CHANGE:
             return tuple(relation for relation in relations if relation.name in operation.relations)
         return tuple(relations)
 
@@ -126,15 +126,7 @@ class Obstacles:
 
     def endpoint(self, operation: Operation) -> Endpoint:
         """Return the endpoint that serves the operation; operations of one kind may share it."""
-        return next(
-            point
-            for point in self.design.resource(operation.entity).endpoints
-            if point.kind is operation.kind
-            and (
-                operation.kind not in _NAMED
-                or (point.verb, _step_name(point)) == (operation.verb, operation.transition)
-            )
-        )
+        return self.design.resource(operation.entity).serving(operation)
 
     def step(self, operation: Operation) -> Step | None:
         """Return the transition that the operation makes, with the guards that can be checked."""
@@ -151,12 +143,12 @@ class Obstacles:
         return tuple(event.name for event in self.endpoint(operation).events)
 
     def blocking_states(self, operation: Operation) -> tuple[str, ...]:
-        """Return the states in which a transition is refused, in the author's order."""
-        step, state = self.step(operation), self.design.resource(operation.entity).state
-        if step is None or state is None or state.field is None:
+        """Return the states in which an operation is refused, in the author's order."""
+        allowed, state = self.endpoint(operation).states, self.design.resource(operation.entity).state
+        if not allowed or state is None or state.field is None:
             return ()
         values = self.model.enum(str(state.field.enum)).values
-        return tuple(value for value in values if value not in step.transition.sources)
+        return tuple(value for value in values if value not in allowed)
 
     def field_limits(self, entity: str, field: ProductField) -> Iterator[Obstacle]:
         """Yield what a value of one field may not be."""
@@ -212,16 +204,15 @@ class Obstacles:
         written |= {relation.name for relation in self.written_relations(operation)}
         return any(written & set(obstacle.names) for obstacle in self.policy(policy))
 
-    def _transition(self, operation: Operation) -> Iterator[Obstacle]:
-        step = self.step(operation)
-        if step is None:
-            return
-        trace, noun = step.transition.trace, self.phrases.noun(operation.entity)
+    def _record(self, operation: Operation) -> Iterator[Obstacle]:
+        """Yield what the record may not be like before it is changed."""
+        step, noun = self.step(operation), self.phrases.noun(operation.entity)
+        trace = step.transition.trace if step else operation.trace
         others = self.blocking_states(operation)
         if others:
             clause = f"the {noun} is {self.phrases.states(others)}"
             yield Obstacle(Reason.STATE, clause, (), trace)
-        for guard in step.guards:
+        for guard in self.endpoint(operation).guards:
             clause = self.phrases.fails(operation.entity, guard)
             yield Obstacle(Reason.GUARD, clause, (guard.left,), trace)
 
@@ -236,10 +227,6 @@ class Obstacles:
             nouns = listing([self.phrases.nouns(name) for name in sources], "or")
             clause = f"{nouns} still refer to the {self.phrases.noun(operation.entity)}"
             yield Obstacle(Reason.REFERENCE, clause, tuple(sources), operation.trace)
-
-
-def _step_name(point: Endpoint) -> str | None:
-    return point.step.transition.name if point.step else None
 
 
 def _to_one(relation: Relation) -> bool:

@@ -39,6 +39,7 @@ _NOW = {
     "eq": "now",
     "ne": "not now",
 }
+_DAY = 1440
 _GIVING = frozenset({"add", "allocate", "assign", "attach", "connect", "link"})
 _PREPOSITIONS = frozenset({"at", "for", "in", "on", "to", "with"})
 _SETTING = frozenset({"adjust", "change", "correct", "edit", "enter", "record", "set", "update"})
@@ -223,11 +224,12 @@ def _moment(condition: Condition, op: str) -> str:
         if condition.right_kind == "now":
             return _NOW[op]
         return f"{_ORDERED[op]} today".strip()
-    span = english.duration(offset)
-    if condition.right_kind == "today" or op in ("eq", "ne"):
-        anchor = "today" if condition.right_kind == "today" else "now"
+    anchor = condition.right_kind
+    one_day = anchor == "today" and abs(offset) == _DAY
+    span = "1 day" if one_day else english.duration(offset)
+    if op in ("eq", "ne"):
         return f"{_ORDERED[op]} {span} {'after' if offset > 0 else 'before'} {anchor}".strip()
     if offset > 0:
-        return f"{_MEASURED[op]} {span} from now"
+        return f"{_MEASURED[op]} {span} from {anchor}"
     past = {"lt": "more than", "le": "at least", "gt": "less than", "ge": "at most"}[op]
     return f"{past} {span} ago"

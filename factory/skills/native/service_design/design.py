@@ -6,12 +6,14 @@ from pydantic import JsonValue
 
 from factory.domain.product import (
     Actor,
+    Condition,
     DomainEvent,
     DomainModel,
     Entity,
     Enumeration,
     FieldType,
     Invariant,
+    Operation,
     ProductField,
     Relation,
     RelationKind,
@@ -20,7 +22,7 @@ from factory.domain.product import (
 )
 from factory.skills.native.service_design import policies
 from factory.skills.native.service_design.conditions import is_checkable, literal
-from factory.skills.native.service_design.endpoints import endpoints
+from factory.skills.native.service_design.endpoints import RESTRICTED, endpoints
 from factory.skills.native.service_design.filters import filters, sorts
 from factory.skills.native.service_design.naming import (
     ATTRIBUTE_NAMES,
@@ -38,6 +40,7 @@ from factory.skills.native.service_design.ordering import relaxed_references, ta
 from factory.skills.native.service_design.ownership import ownerships
 from factory.skills.native.service_design.parts import HopKind, Member, Resource
 from factory.skills.native.service_design.shapes import MONEY_DIGITS, Schema, field_schema, text_length
+from factory.skills.native.service_design.wording import states_phrase
 
 MOST_REFERENCES = 100
 _NAMED = {FieldType.GEO_POINT: "GeoPoint", FieldType.FILE: "FileReference"}
@@ -247,9 +250,32 @@ def _unenforced(model: DomainModel, resources: tuple[Resource, ...]) -> tuple[st
     for lifecycle in model.lifecycles:
         entity = model.entity(lifecycle.entity)
         found += [
-            f"{sentence(step.name)} {entity.label.lower()}: the condition on {guard.left} cannot be compared."
+            _unheld_guard(step.name, entity, guard)
             for step in lifecycle.transitions
             for guard in step.guards
             if not is_checkable(model, entity, guard)
         ]
+    found += [statement for operation in model.operations for statement in _unheld(model, resources, operation)]
     return tuple(dict.fromkeys(found))
+
+
+def _unheld(model: DomainModel, resources: tuple[Resource, ...], operation: Operation) -> list[str]:
+    """Return what an operation demands of its record and its endpoint does not check."""
+    if operation.kind not in RESTRICTED or not (operation.states or operation.guards):
+        return []
+    entity = model.entity(operation.entity)
+    endpoint = next(one for one in resources if one.entity.name == operation.entity).serving(operation)
+    found = [_unheld_guard(operation.verb, entity, guard) for guard in operation.guards if guard not in endpoint.guards]
+    lifecycle = model.lifecycle_of(entity.name)
+    if lifecycle and operation.states:
+        field = next(field for field in entity.fields if field.name == lifecycle.field)
+        allowed = endpoint.states or model.enum(str(field.enum)).values
+        if not set(allowed) <= set(operation.states):
+            states = states_phrase(operation.states)
+            found.append(f"{sentence(operation.verb)} {entity.label.lower()}: only while {states}.")
+    return found
+
+
+def _unheld_guard(verb: str, entity: Entity, guard: Condition) -> str:
+    stated = " ".join(guard.statement.split())
+    return stated or f"{sentence(verb)} {entity.label.lower()}: the condition on {guard.left} is not compared."

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from factory.domain.product import DomainEvent, DomainModel, Entity, Operation, OperationKind, pascal
 from factory.skills.native.service_design.naming import Names, kebab, sentence, singular
 from factory.skills.native.service_design.parts import Endpoint, Member, Step
+from factory.skills.native.service_design.policies import restriction
 
 _METHODS = {
     OperationKind.CREATE: "post",
@@ -18,6 +19,7 @@ _METHODS = {
 _ON_COLLECTION = frozenset({OperationKind.CREATE, OperationKind.LIST})
 _NAMED = frozenset({OperationKind.TRANSITION, OperationKind.CHANGE})
 _WITH_BODY = frozenset({OperationKind.CREATE, OperationKind.UPDATE, OperationKind.CHANGE})
+RESTRICTED = frozenset({OperationKind.UPDATE, OperationKind.CHANGE, OperationKind.DELETE})
 _SILENT = frozenset({OperationKind.READ, OperationKind.LIST})
 
 
@@ -77,6 +79,7 @@ def _endpoint(
         members=body_members,
         body=schemas.claim(pascal(first.name), "Request") if body_members else None,
         step=step,
+        restriction=restriction(model, entity, group) if first.kind in RESTRICTED else None,
     )
 
 

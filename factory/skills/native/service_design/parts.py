@@ -10,6 +10,7 @@ from factory.domain.product import (
     DomainEvent,
     Entity,
     Lifecycle,
+    Operation,
     OperationKind,
     ProductField,
     Relation,
@@ -142,6 +143,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Restriction:
+    """What a record must be like before an update, a change or a deletion.
+
+    Attributes:
+        states: States in which it may be done; empty where the state does not matter.
+        guards: Conditions on the record before the change, of those that can be checked.
+    """
+
+    states: tuple[str, ...]
+    guards: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One HTTP operation; several operations of the model may share it.
 
@@ -152,6 +166,7 @@ class Endpoint:
         roles: Who may call it; all roles where the model names none.
         own_only: Those of `roles` that reach their own records alone.
         events: What it publishes.
+        restriction: What its record must be like, or None where any will do.
     """
 
     id: str
@@ -167,6 +182,26 @@ class Endpoint:
     members: tuple[Member, ...] = ()
     body: str | None = None
     step: Step | None = None
+    restriction: Restriction | None = None
+
+    @property
+    def transition(self) -> str | None:
+        """The name of the transition it makes, if any."""
+        return self.step.transition.name if self.step else None
+
+    @property
+    def guards(self) -> tuple[Condition, ...]:
+        """The conditions on its record, whether it changes the state or anything else."""
+        if self.step is not None:
+            return self.step.guards
+        return self.restriction.guards if self.restriction else ()
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states in which it may be called; empty where the state does not matter."""
+        if self.step is not None:
+            return self.step.transition.sources
+        return self.restriction.states if self.restriction else ()
 
     @property
     def status(self) -> int:
@@ -204,6 +239,16 @@ class Resource:
     def endpoint(self, kind: OperationKind) -> Endpoint | None:
         """Return the first endpoint of the kind, or None."""
         return next((endpoint for endpoint in self.endpoints if endpoint.kind is kind), None)
+
+    def serving(self, operation: Operation) -> Endpoint:
+        """Return the endpoint that serves the operation; operations of one kind may share it."""
+        named = operation.kind in (OperationKind.TRANSITION, OperationKind.CHANGE)
+        return next(
+            endpoint
+            for endpoint in self.endpoints
+            if endpoint.kind is operation.kind
+            and (not named or (endpoint.verb, endpoint.transition) == (operation.verb, operation.transition))
+        )
 
     def member(self, name: str) -> Member:
         """Return the member of that name; KeyError where there is none."""

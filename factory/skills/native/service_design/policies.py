@@ -1,6 +1,6 @@
 """Rules, uniqueness and limits of a resource, as far as code can hold them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from factory.domain.product import (
     Condition,
@@ -9,13 +9,14 @@ from factory.domain.product import (
     FieldType,
     Invariant,
     Lifecycle,
+    Operation,
     RelatedLimit,
     RelationKind,
     UniqueTogether,
 )
 from factory.skills.native.service_design.conditions import ValueKind, is_checkable, value_kind
 from factory.skills.native.service_design.naming import Names, words
-from factory.skills.native.service_design.parts import Limit, Member, Rule, Step, Unique
+from factory.skills.native.service_design.parts import Limit, Member, Restriction, Rule, Step, Unique
 
 _LONGEST_NAME = 63
 
@@ -56,6 +57,31 @@ def steps(model: DomainModel, entity: Entity, lifecycle: Lifecycle | None) -> tu
         Step(step, tuple(guard for guard in step.guards if is_checkable(model, entity, guard)))
         for step in lifecycle.transitions
     )
+
+
+def restriction(model: DomainModel, entity: Entity, group: Sequence[Operation]) -> Restriction | None:
+    """Return what a record must be like for the operations that share an endpoint, or None where any will do.
+
+    The endpoint cannot tell its operations apart, so it refuses what each of them refuses.
+    """
+    lifecycle = model.lifecycle_of(entity.name)
+    states: tuple[str, ...] = ()
+    if lifecycle and all(operation.states for operation in group):
+        field = next(field for field in entity.fields if field.name == lifecycle.field)
+        every = model.enum(str(field.enum)).values
+        allowed = {state for operation in group for state in operation.states}
+        states = tuple(state for state in every if state in allowed) if allowed < set(every) else ()
+    first, *others = group
+    guards = tuple(
+        guard
+        for number, guard in enumerate(first.guards)
+        if guard not in first.guards[:number]
+        and is_checkable(model, entity, guard)
+        and all(guard in other.guards for other in others)
+    )
+    if not states and not guards:
+        return None
+    return Restriction(states, guards)
 
 
 def uniques(model: DomainModel, entity: Entity, members: tuple[Member, ...]) -> tuple[Unique, ...]:
