@@ -19,7 +19,7 @@ from factory.artifacts.repository import RepositoryStore
 from factory.artifacts.verify import verify
 from factory.domain.product import Actor, DomainModel, Operation
 from factory.storage.database import Database
-from tests.e2e.conftest import Workplace
+from tests.e2e.conftest import EXAMPLES, Workplace
 
 WORDS = {"title", "description"}
 pytestmark = pytest.mark.timeout(600)
@@ -80,8 +80,8 @@ def test_lineage_leads_from_the_vision_to_every_artifact_and_commit(workplace: W
     assert asyncio.run(problems()) == []
 
 
-def test_its_own_checks_pass_outside_the_factory(workplace: Workplace, vision: Path) -> None:
-    repository = workplace.repository(vision)
+def test_its_own_checks_pass_outside_the_factory(workplace: Workplace) -> None:
+    repository = workplace.repository(EXAMPLES[0])
     python = workplace.python
     run(python, "-m", "ruff", "check", "--no-cache", ".", cwd=repository)
     run(python, "-m", "ruff", "format", "--check", "--no-cache", ".", cwd=repository)

@@ -1,0 +1,1 @@
+"""Deterministic skills, always there: one package per artifact kind."""
