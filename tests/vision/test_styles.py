@@ -153,3 +153,15 @@ def test_moving_to_another_place_is_named_after_what_moves(read: Read) -> None:
     )
     move = next(item for item in model.operations if item.verb == "move")
     assert (move.name, move.relations, move.event) == ("move_session_to_room", ("room",), "SessionMoved")
+
+
+def test_a_list_begun_by_with_belongs_to_what_is_made(read: Read) -> None:
+    model = read(
+        "A beekeeper owns hives; each hive has a name, a location with coordinates and a breed. Beekeepers record "
+        "inspections of their hives with a date, the number of frames, a temperament and notes."
+    )
+    fields = {field.name for field in model.entity("Inspection").fields}
+    assert fields == {"date", "number_of_frames", "temperament", "notes"}
+    located = {field.name: field.type for field in model.entity("Hive").fields}
+    assert located == {"name": FieldType.TEXT, "location": FieldType.GEO_POINT, "breed": FieldType.TEXT}
+    assert ("Inspection", "Hive") in links(model)

@@ -256,6 +256,8 @@ def _clause(token: Token, sentence: Span) -> Clause:  # noqa: C901, PLR0912 - on
         for child in token.doc[item.head].children:
             if child.dep_ == "prep" and child.lower_ != "of":
                 prepositions.extend(_prepositions(child))
+    objects, listed = _listed_with(token.doc, objects, prepositions)
+    prepositions.extend(("with", phrase) for phrase in listed)
     lemma = _lemma(token)
     return Clause(
         verb=f"{lemma} {particle}".strip(),
@@ -273,6 +275,16 @@ def _clause(token: Token, sentence: Span) -> Clause:  # noqa: C901, PLR0912 - on
         sentence=(sentence.start_char, sentence.end_char),
         complements=tuple(complements),
     )
+
+
+def _listed_with(
+    doc: Doc, objects: list[Phrase], prepositions: list[tuple[str, Phrase]]
+) -> tuple[list[Phrase], list[Phrase]]:
+    """Part the objects from what goes on a list begun by "with": "inspections with a date, a number and notes"."""
+    first = next((phrase.head for word, phrase in prepositions if word == "with"), None)
+    if first is None or first + 1 >= len(doc) or doc[first + 1].text != ",":
+        return objects, []
+    return [item for item in objects if item.head < first], [item for item in objects if item.head > first]
 
 
 def _parted(token: Token, child: Token) -> bool:

@@ -32,6 +32,10 @@ def read_listed_fields(draft: Draft, statement: Statement) -> None:
         if match.group("lead") != "with" and re.search(r"\b(?:can|may|must|not|cannot|should|to)\s+\w*$", before):
             continue
         owner = _last_named(draft, before)
+        if match.group("lead") == "with" and owner is not None:
+            whole = re.sub(rf"\s+of\s+(?:[a-z]+\s+)?{re.escape(plural(owner.words))}$", "", before.strip().lower())
+            outer = _last_named(draft, whole)
+            owner, before = (outer, whole) if outer is not None and whole != before.strip().lower() else (owner, before)
         if owner is None or (
             match.group("lead") == "with"
             and not re.search(
