@@ -1,9 +1,21 @@
 """Operations that not every record allows: refused by the service, said in the documents, and noticed when dropped."""
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from factory.domain.product import DomainModel
+import pytest
+import yaml
+from pydantic import JsonValue
+
+from factory.domain.product import Condition, DomainModel
+from factory.sandbox import EnvironmentCache
+from factory.skills.native.service_design.design import design_service
+from factory.skills.native.service_design.wording import guard_sentence
+from tests.backend.conftest import Service, generate, write
 from tests.backend.models import actor, entity, enum, event, field, model, operation, relation, transition
+from tests.documents.conftest import Built
 
 _IN_TIME = {
     "left": "start_time",
@@ -11,6 +23,7 @@ _IN_TIME = {
     "right_kind": "now",
     "offset_minutes": 1440,
 }
+_IF = "This is only possible if"
 _WORDS = "Patients pay once only"
 
 
@@ -132,3 +145,149 @@ def _operations() -> list[dict[str, Any]]:
         ),
         operation("list", "list", "Patient", "list_patients"),
     ]
+
+
+_API = "src/practice/api/appointments.py"
+_RULES = "src/practice/domain/appointment.py"
+_BROKEN = {
+    "forget to check a change": (
+        _API,
+        "    rules.check_reschedule(row.status, start_time=row.start_time, now=now())\n",
+    ),
+    "forget to check an update": (_API, "    rules.check_edit(seats=row.seats)\n"),
+    "forget to check a deletion": (_API, "    rules.check_delete(row.status, end_time=row.end_time, now=now())\n"),
+    "forget to check what sets nothing": (_API, "    rules.check_archive(row.status)\n"),
+    "change another entity unchecked": (
+        "src/practice/api/patients.py",
+        "    rules.check_remove(joined_on=row.joined_on, now=now())\n",
+    ),
+}
+_WEAKENED = {
+    "allow one state more": (_RULES, "{Status.DONE, Status.CANCELLED}", "{*Status} - {Status.BOOKED}"),
+    "allow one state less": (_RULES, "status not in {Status.DONE, Status.CANCELLED}", "status is not Status.DONE"),
+    "drop a guard on time": (_RULES, "if end_time >= now - dt.timedelta(days=3):", "if end_time is None:"),
+    "drop a guard on a value": (_RULES, "if seats <= 2:", "if seats is None:"),
+    "drop a guard on what is written": (_RULES, "if paid_on is not None:", "if paid_on is Status:"),
+    "check after the change": (
+        _API,
+        """    rules.check_pay(row.status, paid_on=row.paid_on)
+    for name, value in body.changes().items():
+        setattr(row, name, value)
+""",
+        """    for name, value in body.changes().items():
+        setattr(row, name, value)
+    rules.check_pay(row.status, paid_on=row.paid_on)
+""",
+    ),
+}
+_MUTATIONS = {name: (path, before, "") for name, (path, before) in _BROKEN.items()} | _WEAKENED
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """The generated service of the practice, and an environment that runs it."""
+    files = generate(practice())
+    root = tmp_path_factory.mktemp("practice")
+    write(files, root)
+    cache = EnvironmentCache(Path(tempfile.gettempdir()) / "factory-test-environments")
+    return Service(root, cache.ensure(files["requirements.txt"]) / "bin" / "python")
+
+
+def test_the_service_is_clean_and_its_tests_pass(service: Service) -> None:
+    for command in (
+        ("ruff", "check"),
+        ("ruff", "format", "--check"),
+        ("mypy", "--no-incremental"),
+        ("pytest", "-q", "-x", "--tb=short", "-p", "no:cacheprovider"),
+    ):
+        done = service.run(*command)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+
+
+@pytest.mark.parametrize("name", _MUTATIONS)
+def test_a_dropped_restriction_is_noticed(service: Service, tmp_path: Path, name: str) -> None:
+    path, before, after = _MUTATIONS[name]
+    broken = Service(tmp_path / "practice", service.python)
+    ignored = shutil.ignore_patterns("__pycache__", ".mypy_cache", ".ruff_cache")
+    shutil.copytree(service.root, broken.root, ignore=ignored)
+    file = broken.root / path
+    text = file.read_text(encoding="utf-8")
+    assert text.count(before) == 1
+    file.write_text(text.replace(before, after), encoding="utf-8")
+    done = broken.run("pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider", "tests/api")
+    assert done.returncode == 1, done.stdout[-2000:]
+
+
+def test_the_specification_says_what_is_demanded() -> None:
+    paths = yaml.safe_load(generate(practice())["specs/openapi.yaml"])["paths"]
+    reschedule = paths["/appointments/{id}/reschedule"]["post"]
+    assert "Only possible while booked or confirmed." in reschedule["description"]
+    assert "This is only possible at least 24 hours before the start time." in reschedule["description"]
+    assert f"{_WORDS}." in paths["/appointments/{id}/pay"]["post"]["description"]
+    for path, method in (
+        ("/appointments/{id}/reschedule", "post"),
+        ("/appointments/{id}", "patch"),
+        ("/appointments/{id}", "delete"),
+        ("/patients/{id}", "delete"),
+    ):
+        assert "409" in paths[path][method]["responses"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        (("start_time", "gt", "now", None, 0), "This is only possible before the start time."),
+        (("start_time", "le", "now", None, 0), "This is only possible from the start time."),
+        (("start_time", "ge", "now", None, 1440), "This is only possible at least 24 hours before the start time."),
+        (("start_time", "gt", "now", None, 4320), "This is only possible more than 3 days before the start time."),
+        (("start_time", "le", "now", None, 15), "This is only possible at most 15 minutes before the start time."),
+        (("end_time", "lt", "now", None, -2880), "This is only possible more than 2 days after the end time."),
+        (("end_time", "gt", "now", None, -60), "This is only possible less than 1 hour after the end time."),
+        (("start_time", "eq", "today", None, 0), "This is only possible on the day of the start time."),
+        (("paid_on", "ge", "today", None, 0), "This is only possible on or before the paid-on date."),
+        (("paid_on", "ge", "today", None, 1440), "This is only possible at least 1 day before the paid-on date."),
+        (("paid_on", "ne", "today", None, 0), "This is not possible on the paid-on date."),
+        (("end_time", "gt", "field", "start_time", 0), f"{_IF} the end time is after the start time."),
+        (("start_time", "eq", "field", "end_time", 0), f"{_IF} the start time is the same as the end time."),
+        (("seats", "ge", "literal", 3, 0), f"{_IF} the seats are at least 3."),
+        (("status", "ne", "literal", "done", 0), f"{_IF} the status is not done."),
+        (("paid_on", "is-set", "none", None, 0), "This is only possible once the paid-on date is set."),
+        (("paid_on", "is-not-set", "none", None, 0), "This is only possible as long as the paid-on date is not set."),
+    ],
+)  # fmt: skip
+def test_a_guard_without_a_statement_says_what_it_wants(
+    condition: tuple[str, str, str, JsonValue, int], said: str
+) -> None:
+    left, op, right_kind, right, offset = condition
+    guard = Condition.model_validate(
+        {"left": left, "op": op, "right_kind": right_kind, "right": right, "offset_minutes": offset}
+    )
+    assert guard_sentence(design_service(practice()).resource("Appointment"), guard) == said
+
+
+def test_what_cannot_be_held_for_one_of_several_operations_is_named() -> None:
+    product = practice().model_dump()
+    edit = next(one for one in product["operations"] if one["name"] == "edit_appointment")
+    free = edit | {"name": "correct_appointment", "verb": "correct", "guards": []}
+    product["operations"] = [*product["operations"], free]
+    design = design_service(DomainModel.model_validate(product))
+    assert design.unenforced == ("Edit appointment: the condition on seats is not compared.",)
+
+
+def test_requirements_and_criteria_name_each_refusal_once() -> None:
+    built = Built(practice())
+    requirements = built.text("docs/requirements.md")
+    for said in (
+        "While an appointment is “done” or “cancelled”, the system shall refuse to reschedule or cancel it.",
+        "While an appointment is “booked”, “confirmed” or “done”, the system shall refuse to delete it.",
+        "then the system shall refuse to reschedule the appointment or cancel the appointment.",
+        "If the joined-on date is less than 1 day ago, then the system shall refuse to remove the patient.",
+    ):
+        assert requirements.count(said) == 1
+    backlog = built.text("docs/backlog.md")
+    for said in (
+        "an appointment is “done” or “cancelled” | they try to reschedule the appointment |",
+        "an appointment exists but the seats are at most 2 | they try to edit the appointment |",
+        "an appointment is “done” but the paid-on date is set | they try to pay the appointment |",
+    ):
+        assert backlog.count(said) == 1
