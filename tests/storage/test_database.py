@@ -91,7 +91,7 @@ async def test_a_transaction_left_idle_is_ended_by_the_server(settings: Settings
         with pytest.raises(Exception) as caught:  # noqa: PT011, PT012 - the kind is asserted below
             async with database.transaction() as connection:
                 watcher = await database.connect()
-                while await watcher.fetchval(  # noqa: ASYNC110 - the server gives no signal
+                while await watcher.fetchval(
                     "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' "
                     "AND datname = current_database()"
                 ):
