@@ -114,6 +114,8 @@ def _add_tests(renderer: Renderer, design: ServiceDesign, service: ServiceView) 
         for resource, view in zip(design.resources, service.resources, strict=True)
     ]
     for path in _TESTS:
+        if path == "test_permissions.py" and not service.endpoints:
+            continue
         renderer.add(f"tests/{path}", f"tests/{path}")
     renderer.add("tests/factories.py", "tests/factories.py", cases=cases)
     names = [name for case in cases for name in case.factory.exports]

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.skills.native.backend import expressions
 from factory.skills.native.backend.views import ServiceView
+from factory.skills.native.rendering import markdown
 from factory.skills.native.service_design import shapes
 
 Context = dict[str, object]
@@ -26,6 +27,7 @@ def template_environment() -> Environment:
         autoescape=False,  # noqa: S701 - the output is Python, not HTML
     )
     environment.filters["quoted"] = expressions.quoted
+    environment.filters["markdown"] = markdown.escape
     return environment
 
 

@@ -9,7 +9,7 @@ from factory.skills.native.backend.schemas import default_source, page_schema, q
 from factory.skills.native.backend.tables import links, row_class
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
 from factory.skills.native.service_design.design import ServiceDesign
-from factory.skills.native.service_design.naming import FUNCTION_NAMES, python_name, sentence
+from factory.skills.native.service_design.naming import FUNCTION_NAMES, label_words, python_name, sentence
 from factory.skills.native.service_design.parts import Endpoint, Member, Ownership, Resource
 from factory.skills.native.service_design.problems import problem_statuses
 
@@ -243,7 +243,7 @@ class _Function:
         lines = [*self._fetched(lock=True), *self._checked(), *self._events(), "session.delete(row)"]
         if not is_restricted(self._design, self._resource):
             return [*lines, "session.commit()"]
-        label = self._resource.entity.label.lower()
+        label = label_words(self._resource.entity)
         return [
             *lines,
             "try:",

@@ -38,7 +38,7 @@ from factory.skills.native.backend.views import (
 from factory.skills.native.service_design.conditions import ValueKind, value_kind
 from factory.skills.native.service_design.design import ServiceDesign
 from factory.skills.native.service_design.events import record_key
-from factory.skills.native.service_design.naming import words
+from factory.skills.native.service_design.naming import label_words, words
 from factory.skills.native.service_design.parts import Hop, HopKind, Limit, Member, Ownership, Resource, Unique
 from factory.skills.native.service_design.shapes import (
     DECIMAL_DIGITS,
@@ -67,14 +67,15 @@ def service_view(design: ServiceDesign) -> ServiceView:
         package=design.package,
         slug=design.model.slug,
         title=design.title,
+        title_line=_plain(design.title),
         title_literal=quoted(design.title),
         summary=design.summary,
-        summary_line=_plain(design.summary) or "a service.",
+        summary_line=_ended(_plain(design.summary)) or "a service.",
         summary_literal=quoted(design.summary),
         version="0.1.0",
         roles=tuple({"name": role.name, "member": role.name.upper(), "label": role.label} for role in design.roles),
         enums=enums,
-        enum_names=", ".join(enum.name for enum in enums) or "*",
+        enum_names=", ".join(enum.name for enum in enums),
         resources=resources,
         routed=tuple(resource for resource in resources if resource.endpoints),
         endpoints=endpoints,
@@ -115,7 +116,7 @@ def _resource_view(design: ServiceDesign, resource: Resource) -> ResourceView:
     owners = owners if "belongs_to" in lines else ()
     uniques = uniques if "require_unique" in lines else ()
     limits = limits if "require_limits" in lines else ()
-    label = resource.entity.label.lower()
+    label = label_words(resource.entity)
     bodies = schemas.bodies
     names = [resource.schema, page_schema(resource), query_schema(resource), *(body.name for body in bodies)]
     query_names = [statement_function(resource)] if listing else []
@@ -237,7 +238,7 @@ def _states(design: ServiceDesign, resource: Resource, states: tuple[str, ...]) 
 
 def _enum(design: ServiceDesign, name: str) -> EnumView:
     users = [
-        f"{resource.entity.label.lower()} ({words(field.name)})"
+        f"{label_words(resource.entity)} ({words(field.name)})"
         for resource in design.resources
         for field in resource.entity.fields
         if field.enum == name
@@ -340,3 +341,7 @@ def _plain(text: str) -> str:
 def _sentence(text: str) -> str:
     plain = _plain(text).rstrip(".")
     return f"{plain[:1].upper()}{plain[1:]}." if plain else ""
+
+
+def _ended(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) or not text else f"{text}."

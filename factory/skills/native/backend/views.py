@@ -121,6 +121,7 @@ class ServiceView:
     package: str
     slug: str
     title: str
+    title_line: str
     title_literal: str
     summary: str
     summary_line: str

@@ -31,6 +31,7 @@ from factory.skills.native.service_design.naming import (
     TABLE_NAMES,
     Names,
     kebab,
+    label_words,
     package_name,
     python_name,
     relation_key,
@@ -272,10 +273,10 @@ def _unheld(model: DomainModel, resources: tuple[Resource, ...], operation: Oper
         allowed = endpoint.states or model.enum(str(field.enum)).values
         if not set(allowed) <= set(operation.states):
             states = states_phrase(operation.states)
-            found.append(f"{sentence(operation.verb)} {entity.label.lower()}: only while {states}.")
+            found.append(f"{sentence(operation.verb)} {label_words(entity)}: only while {states}.")
     return found
 
 
 def _unheld_guard(verb: str, entity: Entity, guard: Condition) -> str:
     stated = " ".join(guard.statement.split())
-    return stated or f"{sentence(verb)} {entity.label.lower()}: the condition on {guard.left} is not compared."
+    return stated or f"{sentence(verb)} {label_words(entity)}: the condition on {guard.left} is not compared."

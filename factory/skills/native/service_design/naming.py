@@ -1,12 +1,13 @@
 """Names in the generated service: the domain's own, moved aside only where Python or a framework owns the word."""
 
 import keyword
+import re
 import sys
 from collections.abc import Iterable
 
 from pydantic import BaseModel
 
-from factory.domain.product import DomainModel, Relation, RelationKind, snake
+from factory.domain.product import DomainModel, Entity, Relation, RelationKind, snake
 from factory.skills.inflection import engine
 
 
@@ -46,6 +47,12 @@ def sentence(snake_name: str) -> str:
     """Return a snake-case name as words, the first with a capital."""
     text = words(snake_name)
     return text[:1].upper() + text[1:]
+
+
+def label_words(entity: Entity) -> str:
+    """Return the author's name for an entity inside a sentence; its name in the model where that is no plain word."""
+    label = " ".join(entity.label.lower().split())
+    return label if re.fullmatch(r"\w[\w' -]*", label) else words(snake(entity.name))
 
 
 def kebab(snake_name: str) -> str:
