@@ -13,20 +13,8 @@ from factory.skills.native.language.lexicon import (
     PHRASAL_VERBS,
     is_person,
 )
-from factory.skills.native.language.words import is_plural, singular, verb_base
+from factory.skills.native.language.words import NUMBERS, is_plural, singular, verb_base
 
-_NUMBERS = {
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-}
 _OWN = frozenset({"my", "own", "his", "her", "their", "our", "its", "your"})
 _ENABLING = frozenset({"allow", "let", "enable", "help", "ask", "permit"})
 
@@ -128,7 +116,7 @@ def phrase_of(token: Token) -> Phrase:
             else:
                 owner = phrase_of(child)
         elif child.dep_ == "nummod":
-            number = _NUMBERS.get(child.lower_, int(child.text) if child.text.isdigit() else None)
+            number = NUMBERS.get(child.lower_, int(child.text) if child.text.isdigit() else None)
         elif child.dep_ == "amod" and child.i < token.i:
             adjectives.append(child.lower_)
             own = own or child.lower_ == "own"

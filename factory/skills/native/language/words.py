@@ -5,6 +5,20 @@ from functools import cache
 
 from factory.skills.inflection import engine
 
+NUMBERS = {
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "twelve": 12,
+}
+
 # Nouns that look plural and are not, or that have no other form.
 _SAME_FORM = frozenset(
     """aircraft series species news equipment information staff feedback sheep fish deer means headquarters

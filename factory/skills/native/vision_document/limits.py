@@ -9,25 +9,12 @@ from factory.domain.product import (
 )
 from factory.skills.native.language.lexicon import FINAL_STATES
 from factory.skills.native.language.names import snake_name
-from factory.skills.native.language.words import singular
+from factory.skills.native.language.words import NUMBERS, singular
 from factory.skills.native.vision_document.draft import Draft
 from factory.skills.native.vision_document.readings import Statement
 from factory.skills.native.vision_document.rule_text import add_policy, as_sentence, mentioned_entities
 
-_NUMBERS = {
-    "one": 1,
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "twelve": 12,
-    "a single": 1,
-}
+_COUNTS = {**NUMBERS, "a single": 1}
 
 
 _COUNT = r"(?P<count>\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|a single)"
@@ -65,7 +52,7 @@ def count_limit(draft: Draft, statement: Statement) -> bool:
         if match is None:
             continue
         count = match.group("count")
-        limit = _NUMBERS.get(count) or int(count) if not count.isdigit() else int(count)
+        limit = _COUNTS.get(count) or int(count) if not count.isdigit() else int(count)
         if limit < 1:
             continue
         what = re.split(r"\s+(?:at|per|in|on|for|of|during|before|within|and|with|a day|to)\b", match.group("what"))[0]
