@@ -22,17 +22,22 @@ ENVIRONMENT = {
 
 @pytest.fixture(scope="session")
 def plugin_settings() -> Iterator[Settings]:
-    """Give settings with the plugin, and the same in the environment of what is started."""
+    """Give settings with the plugin, and a data directory of their own."""
     with tempfile.TemporaryDirectory(prefix="factory-actors-") as folder, pytest.MonkeyPatch.context() as patch:
         for name, value in {**ENVIRONMENT, "FACTORY_DATA_DIR": folder}.items():
             patch.setenv(name, value)
-        yield Settings()
+        settings = Settings()
+        patch.undo()
+        yield settings
 
 
 @pytest.fixture(scope="session")
 def host(plugin_settings: Settings) -> Iterator[HostProcess]:
-    """Give a running supervisor."""
-    process = HostProcess(plugin_settings, ("greeter", "answerer", "artifact-validator"), attached=True)
+    """Give a running supervisor, which has the same settings in its environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ENVIRONMENT, "FACTORY_DATA_DIR": str(plugin_settings.data_dir)}.items():
+            patch.setenv(name, value)
+        process = HostProcess(plugin_settings, ("greeter", "answerer", "artifact-validator"), attached=True)
     yield process
     process.stop()
 
