@@ -9,19 +9,22 @@ from pydantic import ValidationError
 
 from factory.domain.errors import BadInputError
 from factory.settings import Settings
+from factory.skills.catalogue import import_plugin
 from factory.storage.database import Connection, Database
 
 T = TypeVar("T")
 
 
 def load_settings() -> Settings:
-    """Return the settings of the environment.
+    """Return the settings of the environment, with the plugins they name imported.
+
+    Plugins register kinds of artifacts, which blueprints are checked against.
 
     Raises:
         BadInputError: A variable has a value that cannot be used; the message names it.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = f"FACTORY_{'_'.join(map(str, first['loc'])).upper()}"
@@ -30,6 +33,9 @@ def load_settings() -> Settings:
             remedy="The README lists the settings with their values.",
             field=name,
         ) from None
+    for plugin in settings.plugins:
+        import_plugin(plugin)
+    return settings
 
 
 @asynccontextmanager

@@ -1,7 +1,11 @@
 """Projects through the whole machinery: events, supervisor, pools, actors, artifacts, Git; with real Ray."""
 
 import asyncio
+import json
+import os
 import subprocess
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -9,10 +13,12 @@ from pydantic import TypeAdapter
 
 from factory.artifacts import records
 from factory.artifacts.verify import verify
+from factory.cli.lifecycle import HostProcess
 from factory.domain.artifact import ArtifactStatus
 from factory.domain.project import ProjectStatus
 from factory.domain.task import Finding
-from tests.actors.conftest import Workbench
+from factory.settings import Settings
+from tests.actors.conftest import ENVIRONMENT, Workbench
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -106,6 +112,31 @@ async def test_idle_actors_end_and_the_pool_grows_again(work: Workbench) -> None
             await asyncio.sleep(0.5)
     progress = await work.build(work.request("long", "Long"))
     assert progress.project.status is ProjectStatus.RELEASED
+
+
+def test_the_command_line_builds_by_the_blueprint_of_a_plugin(host: HostProcess, plugin_settings: Settings) -> None:
+    folder = plugin_settings.data_dir / "command"
+    folder.mkdir()
+    vision = folder / "vision.md"
+    vision.write_text("As a clerk I want to register a visitor so that the host can be called.\n")
+    environment = {**os.environ, **ENVIRONMENT, "FACTORY_DATA_DIR": str(plugin_settings.data_dir)}
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "factory",
+        "build",
+        vision,
+        "--blueprint",
+        "courtesy",
+        "--out",
+        folder / "out",
+    ]
+    host.check()
+    done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["status"] == "released"
+    assert (folder / "out" / "farewell.txt").read_text().endswith("Goodbye.\n")
 
 
 def workers(pid: int) -> list[psutil.Process]:
