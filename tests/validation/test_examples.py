@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from factory.control.blueprints import find_blueprint
 from factory.domain.artifact import KINDS, Content
 from factory.domain.ids import derived_id
 from factory.domain.project import Project, ProjectStatus
@@ -34,7 +35,9 @@ def test_example_is_made_without_an_error_or_a_correction(vision: Path) -> None:
         created_at=MOMENT,
         updated_at=MOMENT,
     )
-    for kind in KINDS:
+    # Plugins of other tests may have registered kinds of their own in this process.
+    made = {step.produces for step in find_blueprint("api-service").steps}
+    for kind in [kind for kind in KINDS if kind in made | contents.keys()]:
         if kind not in contents:
             contents[kind] = _make(kind, SkillContext(project=made_for, inputs=dict(contents)))
         _, corrections = correct(kind, contents[kind])
