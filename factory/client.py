@@ -8,7 +8,7 @@ from typing import Self
 from uuid import UUID
 
 from factory.actors.roster import load_roster
-from factory.actors.subscriptions import CONTROL, agent_subscriptions, topic_of
+from factory.actors.subscriptions import CONTROL, agent_subscriptions, topics_of
 from factory.artifacts import records
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
@@ -124,8 +124,7 @@ class Factory:
         known = await projects.find_undelivered(connection, key)
         if known is None or known.status is not ProjectStatus.FAILED:
             return known
-        roster = load_roster(tuple(self.settings.plugins))
-        topics = {agent.spec.name: topic_of(agent) for agent in roster}
+        topics = topics_of(load_roster(tuple(self.settings.plugins)))
         orchestrator = Orchestrator(self.bus, self.store, self.repositories, topics, self.settings.blueprint_dir)
         await orchestrator.advance(connection, await first_event(connection, known), resume=True)
         return await projects.get_project(connection, known.id)

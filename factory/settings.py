@@ -110,3 +110,13 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Where running processes leave their locks and addresses."""
         return self.data_dir / "run"
+
+    @property
+    def state_file(self) -> Path:
+        """What a running factory says of itself."""
+        return self.run_dir / "factory.json"
+
+    @property
+    def pools_file(self) -> Path:
+        """The sizes of a running factory's pools."""
+        return self.run_dir / "pools.json"

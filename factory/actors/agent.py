@@ -171,7 +171,7 @@ class Agent:
         """Stage 7: store the bytes by their hash; the metadata waits for the supervisor's commit."""
         if work.content is None:
             return
-        stored = await asyncio.to_thread(self.store.put, work.content.to_bytes())
+        stored = await asyncio.to_thread(self.store.put_content, work.content)
         self._remember(stored.hash, work.content)
         metadata = work.result.metadata if work.result else {}
         work.draft = ArtifactDraft(
@@ -211,8 +211,7 @@ class Agent:
         if cached is not None:
             self._contents.move_to_end(ref.hash)
             return cached
-        data = await asyncio.to_thread(self.store.get, ref.hash)
-        content = Content.from_bytes(data)
+        content = await asyncio.to_thread(self.store.content, ref)
         self._remember(ref.hash, content)
         return content
 

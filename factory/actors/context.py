@@ -12,11 +12,11 @@ from factory.actors.subscriptions import agent_of
 from factory.artifacts import records
 from factory.control.blueprints import load_blueprints
 from factory.control.projects import get_project
-from factory.domain.artifact import ArtifactRef, ArtifactStatus
+from factory.domain.artifact import ArtifactStatus
 from factory.domain.errors import ErrorCategory, FactoryError, NotFoundError, TerminalError
 from factory.domain.ids import derived_id
 from factory.domain.project import Project
-from factory.domain.task import Task, TaskError
+from factory.domain.task import VALIDATE, Task, TaskError
 from factory.events.contracts.system import ArtifactCreated
 from factory.events.contracts.tasks import TaskAssigned
 from factory.events.delivery import Delivery
@@ -24,7 +24,6 @@ from factory.events.envelope import Envelope
 from factory.recovery.classification import classify
 from factory.storage.database import Connection
 
-VALIDATE = "validate"
 _DEFAULT_TIMEOUT_SECONDS = 300
 
 
@@ -106,7 +105,7 @@ class _Lookup:
             agent=payload.agent,
             goal=payload.goal,
             attempt=delivery.attempt,
-            inputs=tuple(_reference(found[key]) for key in payload.input_ids),
+            inputs=tuple(records.reference(found[key]) for key in payload.input_ids),
             parameters=payload.parameters,
             **_origin(delivery.event),
         )
@@ -122,7 +121,7 @@ class _Lookup:
             goal=VALIDATE,
             attempt=delivery.attempt,
             inputs=tuple(ref for ref in siblings if ref.kind != subject.kind),
-            subject=_reference(subject),
+            subject=records.reference(subject),
             **_origin(delivery.event),
         )
 
@@ -139,7 +138,3 @@ def _origin(event: Envelope) -> dict[str, object]:
         "correlation_id": event.correlation_id,
         "traceparent": event.traceparent,
     }
-
-
-def _reference(artifact: ArtifactRef) -> ArtifactRef:
-    return ArtifactRef.model_validate(artifact.model_dump(include=set(ArtifactRef.model_fields)))

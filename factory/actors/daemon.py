@@ -20,8 +20,6 @@ from factory.observability.logs import configure_logging
 from factory.settings import Settings
 from factory.storage.database import Database
 
-STATE = "factory.json"
-POOLS = "pools.json"
 _HEALTH_SECONDS = 2
 
 
@@ -44,14 +42,14 @@ async def serve(settings: Settings, agents: Sequence[str] | None, *, attached: b
                 host.warm(agents or ())
                 await stop.wait()
             else:
-                await _publish_state(settings.run_dir, host, database.dsn, stop)
+                await _publish_state(settings, host, database.dsn, stop)
         finally:
             if not attached:
-                (settings.run_dir / STATE).unlink(missing_ok=True)
+                settings.state_file.unlink(missing_ok=True)
             await asyncio.to_thread(host.stop)
 
 
-async def _publish_state(run_dir: Path, host: Host, dsn: str, stop: asyncio.Event) -> None:
+async def _publish_state(settings: Settings, host: Host, dsn: str, stop: asyncio.Event) -> None:
     """Say that the factory runs and keep the pools' sizes up to date, until told to stop.
 
     `factory status` reads both files, so that it needs no Ray of its own.
@@ -65,9 +63,9 @@ async def _publish_state(run_dir: Path, host: Host, dsn: str, stop: asyncio.Even
     }
     while not stop.is_set():
         sizes = await asyncio.to_thread(host.sizes)
-        _write(run_dir / POOLS, [{"agent": size.agent, "size": size.size, "busy": size.busy} for size in sizes])
+        _write(settings.pools_file, [{"agent": size.agent, "size": size.size, "busy": size.busy} for size in sizes])
         if state:
-            _write(run_dir / STATE, state)
+            _write(settings.state_file, state)
             state = {}
         try:
             await asyncio.wait_for(stop.wait(), _HEALTH_SECONDS)

@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 
 from factory.actors.pool import PoolSize
+from factory.actors.roster import SUBCLUSTERS
 from factory.actors.supervisor import SupervisorActor
 from factory.domain.errors import FactoryError
 from factory.settings import Settings
@@ -122,7 +123,7 @@ def _start_ray(settings: Settings, *, dashboard: bool) -> None:
     # The first says nothing to anyone outside; the second silences a warning about machines without GPUs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    subclusters = ("vision", "architecture", "development", "deployment", "utility")
+    subclusters = [folder.__name__.rpartition(".")[2] for folder in SUBCLUSTERS]
     ray.init(
         num_cpus=settings.ray_cpus,
         resources=dict.fromkeys(subclusters, _PLACES),

@@ -34,6 +34,11 @@ def topic_of(agent: type[Agent]) -> Topic:
     return Topic(subcluster) if subcluster in set(Topic) else Topic.SYSTEM
 
 
+def topics_of(agents: Iterable[type[Agent]]) -> dict[str, Topic]:
+    """Return the topic of each agent by the agent's name."""
+    return {agent.spec.name: topic_of(agent) for agent in agents}
+
+
 def agent_subscriptions(agents: Iterable[type[Agent]]) -> tuple[Subscription, ...]:
     """Return one subscription per agent and kind of event: tasks by name, other events by type."""
     found: list[Subscription] = []

@@ -17,7 +17,7 @@ from factory.actors.control_loop import ControlPlane
 from factory.actors.pool import Pool, PoolSize, WorkerLostError
 from factory.actors.roster import load_roster
 from factory.actors.settlement import Result, Settler
-from factory.actors.subscriptions import CONTROL, agent_of, agent_subscriptions, topic_of
+from factory.actors.subscriptions import CONTROL, agent_of, agent_subscriptions, topics_of
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
 from factory.control import tasks
@@ -55,7 +55,7 @@ class Supervisor:
         roster = load_roster(tuple(settings.plugins))
         chosen = list(roster) if agents is None else [roster.find(agent) for agent in agents]
         self._subscriptions = (*CONTROL, *agent_subscriptions(chosen))
-        self._topics = {agent.spec.name: topic_of(agent) for agent in roster}
+        self._topics = topics_of(roster)
         self._pools = {agent.spec.name: Pool(agent.spec, settings) for agent in chosen}
         self._wake = asyncio.Event()
         self._running: set[asyncio.Future[None]] = set()

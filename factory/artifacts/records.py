@@ -169,7 +169,7 @@ async def insert(connection: Connection, drafts: Sequence[NewArtifact]) -> list[
             field="inputs",
         ) from error
     stored = await get_many(connection, [draft.id for draft in drafts])
-    return [_reference(stored[draft.id]) for draft in drafts]
+    return [reference(stored[draft.id]) for draft in drafts]
 
 
 async def lock_projects(connection: Connection, project_ids: Iterable[UUID]) -> None:
@@ -224,7 +224,7 @@ async def latest(
         status: Only versions in this status count, so that an invalid newest version hides no valid older one.
     """
     rows = await connection.fetch(_LATEST, project_id, None if kinds is None else list(kinds), status)
-    return [_reference(artifact_from_row(dict(row))) for row in rows]
+    return [reference(artifact_from_row(dict(row))) for row in rows]
 
 
 async def list_artifacts(
@@ -294,7 +294,8 @@ def artifact_from_row(row: Mapping[str, Any]) -> StoredArtifact:
     return StoredArtifact.model_validate(values)
 
 
-def _reference(artifact: StoredArtifact) -> ArtifactRef:
+def reference(artifact: StoredArtifact) -> ArtifactRef:
+    """Return the part of an artifact's row that travels with tasks."""
     return ArtifactRef.model_validate(artifact.model_dump(include=set(ArtifactRef.model_fields)))
 
 

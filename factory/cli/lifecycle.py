@@ -75,7 +75,7 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JS
 def running(settings: "Settings") -> dict[str, Any] | None:
     """Return what the running factory says of itself, or None where none runs."""
     try:
-        state: dict[str, Any] = json.loads(_state_file(settings).read_text())
+        state: dict[str, Any] = json.loads(settings.state_file.read_text())
         os.kill(state["pid"], 0)
     except (OSError, ValueError, KeyError):
         return None
@@ -86,7 +86,7 @@ async def _pools(settings: "Settings") -> list[dict[str, Any]]:
     from factory.client import Factory  # noqa: PLC0415 - `factory --help` must answer at once
 
     try:
-        sizes = json.loads((settings.run_dir / "pools.json").read_text())
+        sizes = json.loads(settings.pools_file.read_text())
     except (OSError, ValueError):
         sizes = []
     async with await Factory.open(settings) as opened:
@@ -175,7 +175,3 @@ def _wait_gone(pid: int) -> None:
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it said nothing"
-
-
-def _state_file(settings: "Settings") -> Path:
-    return settings.run_dir / "factory.json"

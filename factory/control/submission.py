@@ -26,7 +26,7 @@ async def submit_vision(database: Database, bus: EventBus, store: BlobStore, new
     The text must have been checked before: the vision artifact is valid from the start.
     """
     content = Content(files={KINDS["vision"].primary: vision})
-    stored = await asyncio.to_thread(store.put, content.to_bytes())
+    stored = await asyncio.to_thread(store.put_content, content)
     async with database.transaction() as connection:
         project = await create_project(connection, new)
         task_id = derived_id("submission", project.id)

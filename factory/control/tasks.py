@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -53,7 +52,6 @@ class TaskEnd(BaseModel):
     id: UUID
     worker: str
     skill: str | None
-    ended_at: datetime | None = None
 
 
 def assigned_task(project: Project, assignment: Assignment) -> AssignedTask:

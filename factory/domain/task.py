@@ -10,6 +10,8 @@ from factory.domain.artifact import ArtifactRef
 from factory.domain.errors import ErrorCategory
 from factory.domain.project import Project
 
+VALIDATE = "validate"
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -19,7 +21,7 @@ class Task(_Frozen):
     """One unit of work for one agent.
 
     Attributes:
-        goal: The artifact kind to produce, or `validate` for the validator.
+        goal: The artifact kind to produce, or `VALIDATE` for the validator.
         inputs: Latest valid artifact of each input kind, by reference; the agent reads the bytes.
         subject: The artifact under validation, for validators.
         traceparent: W3C trace context of the event that caused the task.

@@ -5,10 +5,8 @@ from typing import ClassVar
 
 from factory.actors.agent import Agent, AgentSpec, Work
 from factory.domain.errors import ErrorCategory, TerminalError
-from factory.domain.task import Verdict
+from factory.domain.task import VALIDATE, Verdict
 from factory.skills.validation import validate
-
-VALIDATE = "validate"
 
 
 class ArtifactValidator(Agent):
