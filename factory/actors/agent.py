@@ -18,7 +18,17 @@ from factory.artifacts.blobs import BlobStore
 from factory.domain.artifact import ArtifactRef, Content
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.domain.ids import derived_id
-from factory.domain.task import ArtifactDraft, Finding, Outcome, StageSpan, Task, Verdict
+from factory.domain.task import (
+    TASK_ASSIGNED,
+    ArtifactDraft,
+    EventDraft,
+    Finding,
+    Outcome,
+    StageSpan,
+    Task,
+    Verdict,
+)
+from factory.events.topics import Topic
 from factory.recovery.classification import classify
 from factory.settings import Settings
 from factory.skills.catalogue import Catalogue
@@ -35,9 +45,12 @@ class AgentSpec(BaseModel):
     Attributes:
         subcluster: Names the topic it listens to and the Ray resource its actors need.
         consumes: Event types that become its tasks.
+        topics: Where it listens for them; its sub-cluster's topic for assigned tasks, the system topic for others.
         produces: Artifact kinds it can make.
         skills: Names of the skills it may use.
+        facts: What the supervisor looks up for its tasks, by the names of `factory.actors.facts`.
         batch: Most tasks handed to one actor at once.
+        concurrency: Most tasks in flight in one actor; one batch unless given.
         min_size: Actors kept while there is nothing to do.
         max_size: Most actors at any time.
     """
@@ -47,10 +60,13 @@ class AgentSpec(BaseModel):
     name: str
     title: str
     subcluster: str
-    consumes: tuple[str, ...] = ("TaskAssigned",)
+    consumes: tuple[str, ...] = (TASK_ASSIGNED,)
+    topics: tuple[Topic, ...] = ()
     produces: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
     batch: int = Field(default=8, ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
     min_size: int = Field(default=0, ge=0)
     max_size: int = Field(default=4, ge=1)
 
@@ -68,6 +84,7 @@ class Work:
     findings: tuple[Finding, ...] = ()
     draft: ArtifactDraft | None = None
     verdict: Verdict | None = None
+    events: tuple[EventDraft, ...] = ()
 
     @contextmanager
     def stage(self, name: str, **attributes: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - telemetry values
@@ -83,7 +100,8 @@ class Work:
 class Agent:
     """Runs tasks through the nine stages. Holds no state but a cache of content by hash.
 
-    Subclasses set `spec`; one that does something other than produce artifacts overrides a stage.
+    Subclasses set `spec`; one that does something other than produce artifacts overrides a stage. One that handles
+    events overrides `execute` and sets `work.events`, the events that follow.
     """
 
     spec: ClassVar[AgentSpec]
@@ -128,10 +146,11 @@ class Agent:
     def receive(self, work: Work) -> None:
         """Stage 1: refuse a task that is not for this agent."""
         task = work.task
-        if task.agent != self.spec.name or (self.spec.produces and task.goal not in self.spec.produces):
+        known = self.spec.consumes if task.is_event else self.spec.produces
+        if task.agent != self.spec.name or (known and task.goal not in known):
             raise TerminalError(
                 f"the task {task.step!r} asks {task.agent} for {task.goal!r}, but {self.spec.name} produces "
-                f"{', '.join(self.spec.produces) or 'nothing'}.",
+                f"{', '.join(known) or 'nothing'}.",
                 category=ErrorCategory.SCHEMA,
                 remedy="Correct the step's agent or kind in the blueprint.",
                 field="agent",
@@ -144,18 +163,24 @@ class Agent:
 
     def plan(self, work: Work) -> None:
         """Stage 3: choose a skill, or a chain of skills, that leads from the inputs to the goal."""
+        if work.task.is_event:
+            return
         work.chain = plan(work.task.goal, work.inputs.keys(), self.skills)
 
     async def execute(self, work: Work) -> None:
         """Stage 4: run the skills; each sees what the ones before it made."""
         made: dict[str, Content] = {}
         for skill in work.chain:
-            context = SkillContext(work.task.project, {**work.inputs, **made}, work.task.parameters, self.settings)
+            context = SkillContext(
+                work.task.needed_project, {**work.inputs, **made}, work.task.parameters, self.settings
+            )
             work.result = await _call(skill, context)
             made[skill.produces] = work.result.content
 
     def compose(self, work: Work) -> None:
         """Stage 5: take the content, and what the skill found on its way."""
+        if work.result is None and (work.task.is_event or work.events):
+            return
         if work.result is None:
             raise TerminalError(f"the skills of {self.spec.name} made nothing.", category=ErrorCategory.DEFECT)
         work.content = work.result.content
@@ -191,6 +216,7 @@ class Agent:
             agent=self.spec.name,
             artifact=work.draft,
             verdict=work.verdict,
+            events=work.events,
             findings=work.findings,
             skill=work.chain[-1].name if work.chain else None,
         )

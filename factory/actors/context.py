@@ -1,22 +1,25 @@
-"""Turns deliveries into tasks: looks up the project, the input artifacts and the step's timeout.
+"""Turns deliveries into tasks: looks up the project, the input artifacts, facts and the step's timeout.
 
 Actors have no database connection, so everything a task refers to goes along with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from pydantic import JsonValue
+
+from factory.actors.facts import FACTS
 from factory.actors.subscriptions import agent_of
 from factory.artifacts import records
 from factory.control.blueprints import load_blueprints
-from factory.control.projects import get_project
+from factory.control.projects import get_projects
 from factory.domain.artifact import ArtifactStatus
 from factory.domain.errors import ErrorCategory, FactoryError, NotFoundError, TerminalError
 from factory.domain.ids import derived_id
 from factory.domain.project import Project
-from factory.domain.task import VALIDATE, Task, TaskError
+from factory.domain.task import ARTIFACT_CREATED, TASK_ASSIGNED, VALIDATE, Task, TaskError
 from factory.events.contracts.system import ArtifactCreated
 from factory.events.contracts.tasks import TaskAssigned
 from factory.events.delivery import Delivery
@@ -45,14 +48,23 @@ class Unready:
 
 
 async def prepare(
-    connection: Connection, deliveries: Sequence[Delivery], blueprint_dir: Path | None
+    connection: Connection, deliveries: Sequence[Delivery], blueprint_dir: Path | None, facts: Sequence[str] = ()
 ) -> tuple[list[Job], list[Unready]]:
     """Make a task of each delivery.
 
     A delivery whose project, artifacts or blueprint step are missing ends up among the unready ones and
     never disturbs the others. Errors of the connection itself are raised.
+
+    Args:
+        connection: In a transaction that reads.
+        deliveries: Of one agent.
+        blueprint_dir: Where blueprints of one's own stand.
+        facts: Names of what is to be looked up besides.
     """
-    lookup = _Lookup(connection, blueprint_dir)
+    ids = {delivery.event.project_id for delivery in deliveries} - {None}
+    projects = await get_projects(connection, [key for key in ids if key is not None])
+    found = {name: await FACTS[name](connection, deliveries) for name in facts}
+    lookup = _Lookup(connection, blueprint_dir, projects, found)
     jobs: list[Job] = []
     unready: list[Unready] = []
     for delivery in deliveries:
@@ -64,34 +76,57 @@ async def prepare(
 
 
 class _Lookup:
-    """Reads each project once per batch."""
+    """What one batch knows already."""
 
-    def __init__(self, connection: Connection, blueprint_dir: Path | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        blueprint_dir: Path | None,
+        projects: Mapping[UUID, Project],
+        facts: Mapping[str, Mapping[int, JsonValue]],
+    ) -> None:
         self._connection = connection
         self._blueprint_dir = blueprint_dir
-        self._projects: dict[UUID, Project] = {}
+        self._projects = projects
+        self._facts = facts
 
     async def job(self, delivery: Delivery) -> Job:
         event = delivery.event
-        if event.project_id is None:
+        if event.event_type not in (TASK_ASSIGNED, ARTIFACT_CREATED):
+            return Job(delivery, self._handling(delivery), _DEFAULT_TIMEOUT_SECONDS)
+        project = self._project(event)
+        if project is None:
             raise TerminalError(
                 f"event {event.event_id} belongs to no project.", category=ErrorCategory.SCHEMA, field="project_id"
             )
-        project = await self._project(event.project_id)
-        if event.event_type == TaskAssigned.event_type:
+        if event.event_type == TASK_ASSIGNED:
             task = await self._assigned(delivery, project, event.read(TaskAssigned))
-        elif event.event_type == ArtifactCreated.event_type:
-            task = await self._validation(delivery, project, event.read(ArtifactCreated))
         else:
-            raise TerminalError(
-                f"no task can be made of a {event.event_type}.", category=ErrorCategory.SCHEMA, field="event_type"
-            )
+            task = await self._validation(delivery, project, event.read(ArtifactCreated))
         return Job(delivery, task, self._timeout(project, task))
 
-    async def _project(self, project_id: UUID) -> Project:
-        if project_id not in self._projects:
-            self._projects[project_id] = await get_project(self._connection, project_id)
-        return self._projects[project_id]
+    def _project(self, event: Envelope) -> Project | None:
+        if event.project_id is None:
+            return None
+        if event.project_id not in self._projects:
+            raise NotFoundError(f"there is no project {event.project_id}.", remedy="See `factory project list`.")
+        return self._projects[event.project_id]
+
+    def _handling(self, delivery: Delivery) -> Task:
+        event = delivery.event
+        agent = agent_of(delivery.subscription)
+        return Task(
+            id=derived_id("handle", agent, event.event_id),
+            project=self._project(event),
+            step=event.event_type,
+            agent=agent,
+            goal=event.event_type,
+            attempt=delivery.attempt,
+            payload=event.payload,
+            facts={name: values.get(delivery.uid) for name, values in self._facts.items()},
+            event_type=event.event_type,
+            **_origin(event),
+        )
 
     async def _assigned(self, delivery: Delivery, project: Project, payload: TaskAssigned) -> Task:
         found = await records.get_many(self._connection, payload.input_ids)
@@ -107,6 +142,7 @@ class _Lookup:
             attempt=delivery.attempt,
             inputs=tuple(records.reference(found[key]) for key in payload.input_ids),
             parameters=payload.parameters,
+            event_type=TASK_ASSIGNED,
             **_origin(delivery.event),
         )
 
@@ -122,6 +158,7 @@ class _Lookup:
             attempt=delivery.attempt,
             inputs=tuple(ref for ref in siblings if ref.kind != subject.kind),
             subject=records.reference(subject),
+            event_type=ARTIFACT_CREATED,
             **_origin(delivery.event),
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -11,10 +12,12 @@ from factory.artifacts.records import NewArtifact
 from factory.control import governance, tasks
 from factory.domain.artifact import ArtifactRef
 from factory.domain.errors import ErrorCategory
-from factory.domain.task import Outcome, TaskError
+from factory.domain.ids import derived_id
+from factory.domain.task import TASK_ASSIGNED, EventDraft, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery
 from factory.events.envelope import Envelope
+from factory.events.topics import Topic
 from factory.observability.traces import task_traceparent
 from factory.recovery.classification import classify
 from factory.recovery.policy import DeadLetter, Policies, decide
@@ -71,10 +74,10 @@ class Settler:
         good = [result for result in results if result.outcome.error is None]
         held = await self._bus.finish(connection, [result.job.delivery for result in good])
         kept = [result for result in good if result.job.delivery.uid in held]
+        await tasks.finish_tasks(connection, [_task_end(result) for result in kept if _is_assigned(result)])
         events = await self._store_artifacts(connection, [result for result in kept if result.outcome.artifact])
         events += await self._store_verdicts(connection, [result for result in kept if result.outcome.verdict])
-        if events:
-            await self._bus.publish(connection, events)
+        await self._publish(connection, events, kept)
         for result in results:
             if result.outcome.error is not None:
                 task = result.job.task
@@ -85,8 +88,6 @@ class Settler:
             return []
         drafts = [_new_artifact(result) for result in results]
         stored = await records.insert(connection, drafts)
-        ends = [tasks.TaskEnd(id=item.job.task.id, worker=item.worker, skill=item.outcome.skill) for item in results]
-        await tasks.finish_tasks(connection, ends)
         return [_artifact_created(result, artifact) for result, artifact in zip(results, stored, strict=True)]
 
     async def _store_verdicts(self, connection: Connection, results: Sequence[Result]) -> list[Envelope]:
@@ -104,6 +105,18 @@ class Settler:
             await records.record_validations(connection, validations)
         return found
 
+    async def _publish(self, connection: Connection, events: list[Envelope], results: Sequence[Result]) -> None:
+        """Publish what follows at once in one statement, and what is scheduled by its delay."""
+        delayed: dict[float, list[Envelope]] = {}
+        for result in results:
+            for draft in result.outcome.events:
+                target = delayed.setdefault(draft.delay_seconds, []) if draft.delay_seconds else events
+                target.append(_drafted(result, draft))
+        if events:
+            await self._bus.publish(connection, events)
+        for seconds, later in delayed.items():
+            await self._bus.publish(connection, later, available_at=datetime.now(UTC) + timedelta(seconds=seconds))
+
     async def _fail(
         self, connection: Connection, delivery: Delivery, agent: str, error: TaskError, result: Result | None = None
     ) -> None:
@@ -114,7 +127,7 @@ class Settler:
             await self._bus.dead_letter(connection, delivery, error, category=decision.category)
             return
         held = await self._bus.retry(connection, delivery, error, decision.delay)
-        if held and result is not None:
+        if held and result is not None and _is_assigned(result):
             await tasks.retry_task(connection, result.job.task.id, result.worker, error)
 
     async def _refuse(self, result: Result, error: Exception) -> None:
@@ -122,6 +135,34 @@ class Settler:
         reason = classify(error).model_copy(update={"retryable": False, "category": ErrorCategory.DEFECT})
         async with self._database.transaction() as connection:
             await self._bus.dead_letter(connection, result.job.delivery, reason)
+
+
+def _is_assigned(result: Result) -> bool:
+    """Tell whether the task has a row of its own: one that was assigned, rather than made of another event."""
+    return result.job.task.event_type == TASK_ASSIGNED
+
+
+def _task_end(result: Result) -> tasks.TaskEnd:
+    return tasks.TaskEnd(id=result.job.task.id, worker=result.worker, skill=result.outcome.skill)
+
+
+def _drafted(result: Result, draft: EventDraft) -> Envelope:
+    task, cause = result.job.task, result.job.delivery.event
+    traceparent = task_traceparent(task)
+    return Envelope(
+        event_id=derived_id("drafted", task.id, draft.event_type, draft.key),
+        event_type=draft.event_type,
+        version=draft.version,
+        topic=Topic(draft.topic),
+        project_id=cause.project_id,
+        originating_agent=task.agent,
+        trace_id=cause.trace_id,
+        traceparent=traceparent,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.event_id,
+        timestamp=datetime.now(UTC),
+        payload=draft.payload,
+    )
 
 
 def _new_artifact(result: Result) -> NewArtifact:

@@ -56,9 +56,8 @@ def agent_subscriptions(agents: Iterable[type[Agent]]) -> tuple[Subscription, ..
             )
         others = tuple(name for name in spec.consumes if name != "TaskAssigned")
         if others:
-            found.append(
-                Subscription(name=f"{spec.name}.events", topics=(Topic.SYSTEM,), event_types=others, lease=_LEASE)
-            )
+            topics = spec.topics or (Topic.SYSTEM,)
+            found.append(Subscription(name=f"{spec.name}.events", topics=topics, event_types=others, lease=_LEASE))
     return tuple(found)
 
 

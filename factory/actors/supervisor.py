@@ -23,7 +23,7 @@ from factory.artifacts.repository import RepositoryStore
 from factory.control import tasks
 from factory.control.governance import Committer
 from factory.control.orchestrator import Orchestrator
-from factory.domain.task import Outcome, TaskError
+from factory.domain.task import TASK_ASSIGNED, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery, Owner
 from factory.events.doorbell import Doorbell
@@ -211,7 +211,7 @@ class Supervisor:
             self._control_busy.discard(name)
 
     async def _run_batch(self, pool: Pool, deliveries: Sequence[Delivery]) -> None:
-        jobs = await self._prepare(deliveries)
+        jobs = await self._prepare(pool, deliveries)
         if not jobs:
             return
         started = time.time_ns()
@@ -234,14 +234,14 @@ class Supervisor:
         for result in settled:
             self._finished.put_nowait(result)
 
-    async def _prepare(self, deliveries: Sequence[Delivery]) -> list[Job]:
+    async def _prepare(self, pool: Pool, deliveries: Sequence[Delivery]) -> list[Job]:
         jobs: list[Job] = []
 
         async def look_up() -> None:
             jobs.clear()
             async with self._database.transaction() as connection:
-                found, unready = await prepare(connection, deliveries, self._settings.blueprint_dir)
-                assigned = [(job.task.id, job.task.attempt) for job in found if job.task.subject is None]
+                found, unready = await prepare(connection, deliveries, self._settings.blueprint_dir, pool.spec.facts)
+                assigned = [(job.task.id, job.task.attempt) for job in found if job.task.event_type == TASK_ASSIGNED]
                 await tasks.start_tasks(connection, assigned)
             jobs.extend(found)
             for item in unready:

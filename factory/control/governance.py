@@ -30,13 +30,13 @@ def new_artifact(task: Task, draft: ArtifactDraft, findings: Sequence[Finding]) 
     corrected = [finding.model_dump(mode="json") for finding in findings if finding.severity == "corrected"]
     return NewArtifact(
         id=draft.id,
-        project_id=task.project.id,
+        project_id=task.needed_project.id,
         kind=draft.kind,
         hash=draft.hash,
         uri=draft.uri,
         size=draft.size,
         agent=task.agent,
-        trace_id=task.project.trace_id,
+        trace_id=task.needed_project.trace_id,
         task_id=task.id,
         inputs=draft.inputs,
         metadata={**draft.metadata, **({"corrected": corrected} if corrected else {})},

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -25,6 +25,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9) RETURNING {_COLUMNS}
 # Primary key.
 BY_ID = f"SELECT {_COLUMNS} FROM project WHERE id = $1"  # noqa: S608
 LOCKED = f"{BY_ID} FOR UPDATE"
+# Primary key.
+BY_IDS = f"SELECT {_COLUMNS} FROM project WHERE id = ANY ($1)"  # noqa: S608
 # Primary key, as a range: a UUID sorts as its hexadecimal digits do.
 BY_PREFIX = f"SELECT {_COLUMNS} FROM project WHERE id BETWEEN $1 AND $2 LIMIT 2"  # noqa: S608
 # Index project_by_status, or the primary key where no status is given.
@@ -83,6 +85,11 @@ async def create_project(conn: Connection, new: NewProject) -> Project:
     if row is None:
         raise NotFoundError(f"project {new.slug!r} was not stored.")
     return project_of(row)
+
+
+async def get_projects(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Project]:
+    """Return those of the projects that exist, by their ids."""
+    return {row["id"]: project_of(row) for row in await conn.fetch(BY_IDS, list(ids))} if ids else {}
 
 
 async def get_project(conn: Connection, id_or_prefix: UUID | str) -> Project:

@@ -89,14 +89,16 @@ async def insert_tasks(
 
 async def start_tasks(connection: Connection, attempts: Sequence[tuple[UUID, int]]) -> None:
     """Mark tasks as running in the given attempt."""
-    await connection.execute(START, [task for task, _ in attempts], [attempt for _, attempt in attempts])
+    if attempts:
+        await connection.execute(START, [task for task, _ in attempts], [attempt for _, attempt in attempts])
 
 
 async def finish_tasks(connection: Connection, ends: Sequence[TaskEnd]) -> None:
     """Mark tasks as done."""
-    await connection.execute(
-        FINISH, [end.id for end in ends], [end.worker for end in ends], [end.skill for end in ends]
-    )
+    if ends:
+        await connection.execute(
+            FINISH, [end.id for end in ends], [end.worker for end in ends], [end.skill for end in ends]
+        )
 
 
 async def retry_task(connection: Connection, task_id: UUID, worker: str, error: TaskError) -> None:

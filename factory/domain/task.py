@@ -7,10 +7,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from factory.domain.artifact import ArtifactRef
-from factory.domain.errors import ErrorCategory
+from factory.domain.errors import ErrorCategory, TerminalError
 from factory.domain.project import Project
 
 VALIDATE = "validate"
+TASK_ASSIGNED = "TaskAssigned"
+ARTIFACT_CREATED = "ArtifactCreated"
 
 
 class _Frozen(BaseModel):
@@ -21,14 +23,18 @@ class Task(_Frozen):
     """One unit of work for one agent.
 
     Attributes:
-        goal: The artifact kind to produce, or `VALIDATE` for the validator.
+        project: The project it belongs to; None where an event that belongs to no project caused it.
+        goal: The artifact kind to produce, `VALIDATE` for the validator, or the type of the event to handle.
         inputs: Latest valid artifact of each input kind, by reference; the agent reads the bytes.
         subject: The artifact under validation, for validators.
         traceparent: W3C trace context of the event that caused the task.
+        event_type: Type of the event that caused the task.
+        payload: Payload of that event, where the task is to handle it.
+        facts: What the supervisor looked up for the agent, by the names in its `AgentSpec.facts`.
     """
 
     id: UUID
-    project: Project
+    project: Project | None
     step: str
     agent: str
     goal: str
@@ -39,6 +45,46 @@ class Task(_Frozen):
     cause_id: UUID
     correlation_id: UUID
     traceparent: str
+    event_type: str = TASK_ASSIGNED
+    payload: Mapping[str, JsonValue] = {}
+    facts: Mapping[str, JsonValue] = {}
+
+    @property
+    def is_event(self) -> bool:
+        """Whether the task is to handle an event, rather than to produce or to judge an artifact."""
+        return self.event_type not in (TASK_ASSIGNED, ARTIFACT_CREATED)
+
+    @property
+    def needed_project(self) -> Project:
+        """The project, for work that cannot do without one.
+
+        Raises:
+            TerminalError: The task belongs to no project.
+        """
+        if self.project is None:
+            raise TerminalError(
+                f"the task {self.step!r} of {self.agent} belongs to no project.",
+                category=ErrorCategory.SCHEMA,
+                field="project_id",
+            )
+        return self.project
+
+
+class EventDraft(_Frozen):
+    """An event that an agent asks to be published with its outcome, in the transaction of the acknowledgement.
+
+    Attributes:
+        version: Major version of the contract.
+        key: Tells several events of one type and task apart: the event's id is derived from the three.
+        delay_seconds: Nobody receives it earlier.
+    """
+
+    event_type: str
+    version: int = 1
+    topic: str
+    payload: Mapping[str, JsonValue]
+    key: str = ""
+    delay_seconds: float = Field(default=0, ge=0)
 
 
 class Finding(_Frozen):
@@ -97,12 +143,17 @@ class TaskError(_Frozen):
 
 
 class Outcome(_Frozen):
-    """What an agent answers: a result to commit, or a classified error; never both."""
+    """What an agent answers: a result to commit, or a classified error; never both.
+
+    Attributes:
+        events: Published with the result, in the transaction of the acknowledgement.
+    """
 
     task_id: UUID
     agent: str
     artifact: ArtifactDraft | None = None
     verdict: Verdict | None = None
+    events: tuple[EventDraft, ...] = ()
     findings: tuple[Finding, ...] = ()
     skill: str | None = None
     spans: tuple[StageSpan, ...] = ()

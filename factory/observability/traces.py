@@ -213,7 +213,7 @@ class Tracing:
             BadInputError: The task's traceparent cannot be read.
         """
         attributes: dict[str, Any] = {
-            "factory.project.id": task.project.id,
+            "factory.project.id": task.project.id if task.project else None,
             "factory.task.id": task.id,
             "factory.step": task.step,
             "factory.agent": task.agent,

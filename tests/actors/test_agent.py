@@ -2,16 +2,17 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from factory.actors.agent import Agent
+from factory.actors.agent import Agent, AgentSpec, Work
 from factory.artifacts.blobs import BlobStore
 from factory.domain.artifact import ArtifactRef, ArtifactStatus, Content
 from factory.domain.errors import ErrorCategory
 from factory.domain.ids import new_id
 from factory.domain.project import Project, ProjectStatus
-from factory.domain.task import Task
+from factory.domain.task import EventDraft, Task
 from factory.settings import Settings
 from factory.skills.catalogue import Catalogue
 from tests.actors.greeting import SKILLS, Greeter
@@ -140,3 +141,31 @@ async def test_an_error_of_one_task_leaves_the_batch_alone(greeter: Agent, store
     outcomes = await greeter.run([bad, good])
     assert [outcome.error is None for outcome in outcomes] == [False, True]
     assert [outcome.task_id for outcome in outcomes] == [bad.id, good.id]
+
+
+class Echo(Agent):
+    spec: ClassVar[AgentSpec] = AgentSpec(
+        name="echo", title="Echo", subcluster="utility", consumes=("ProjectFailed",), produces=("nothing-of-the-kind",)
+    )
+
+    async def execute(self, work: Work) -> None:
+        work.events = (EventDraft(event_type="ProjectFailed", topic="system", payload=work.task.payload, key="echo"),)
+
+
+async def test_an_agent_that_handles_events_answers_with_events(store: BlobStore, tmp_path: Path) -> None:
+    agent = Echo(store, Catalogue(()), Settings(data_dir=tmp_path))
+    heard = task(goal="ProjectFailed", agent="echo").model_copy(
+        update={"event_type": "ProjectFailed", "payload": {"reason": "heard"}, "project": None}
+    )
+    outcome = await agent.run_one(heard)
+    assert outcome.error is None
+    assert [event.payload for event in outcome.events] == [{"reason": "heard"}]
+    assert [span.stage for span in outcome.spans] == STAGES
+
+
+async def test_an_event_that_the_agent_does_not_consume_is_refused(store: BlobStore, tmp_path: Path) -> None:
+    agent = Echo(store, Catalogue(()), Settings(data_dir=tmp_path))
+    strange = task(goal="ProjectReleased", agent="echo").model_copy(update={"event_type": "ProjectReleased"})
+    outcome = await agent.run_one(strange)
+    assert outcome.error is not None
+    assert outcome.error.category is ErrorCategory.SCHEMA
