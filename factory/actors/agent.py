@@ -7,8 +7,7 @@ import asyncio
 import inspect
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -86,15 +85,27 @@ class Work:
     verdict: Verdict | None = None
     events: tuple[EventDraft, ...] = ()
 
-    @contextmanager
-    def stage(self, name: str, **attributes: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - telemetry values
-        """Record the time a stage takes; what the block adds to the dictionary becomes span attributes."""
-        noted: dict[str, Any] = dict(attributes)
-        started = time.time_ns()
-        try:
-            yield noted
-        finally:
-            self.spans.append(StageSpan(stage=name, started_ns=started, ended_ns=time.time_ns(), attributes=noted))
+    def stage(self, name: str) -> "_Stage":
+        """Record the time a block takes; what the block adds to the dictionary it gets becomes span attributes."""
+        return _Stage(self.spans, name)
+
+
+class _Stage:
+    """One stage while it runs. Nine of them surround every task, so it is a plain object and no generator."""
+
+    __slots__ = ("_name", "_noted", "_spans", "_started")
+
+    def __init__(self, spans: list[StageSpan], name: str) -> None:
+        self._spans = spans
+        self._name = name
+
+    def __enter__(self) -> dict[str, Any]:
+        self._noted: dict[str, Any] = {}
+        self._started = time.time_ns()
+        return self._noted
+
+    def __exit__(self, *_: object) -> None:
+        self._spans.append(StageSpan(self._name, self._started, time.time_ns(), self._noted))
 
 
 class Agent:
@@ -158,6 +169,8 @@ class Agent:
 
     async def load(self, work: Work) -> None:
         """Stage 2: read the input artifacts, from the session cache where they were read before."""
+        if not work.task.inputs:
+            return
         contents = await asyncio.gather(*(self.read(ref) for ref in work.task.inputs))
         work.inputs = {ref.kind: content for ref, content in zip(work.task.inputs, contents, strict=True)}
 

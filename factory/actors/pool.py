@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,12 +32,20 @@ class WorkerLostError(FactoryError):
 
 @dataclass(eq=False)
 class Member:
-    """One actor of a pool."""
+    """One actor of a pool, and how many tasks it holds."""
 
     handle: Any
     name: str
-    busy: bool = False
+    load: int = 0
     idle_since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A place for one batch: its actor, and the number of tasks that are reckoned with."""
+
+    member: Member
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,8 @@ class PoolSize:
 class Pool:
     """Starts, feeds, replaces and retires the actors of one agent.
 
-    All methods must be called from one event loop. An actor takes one batch at a time; a batch holds up to
-    `spec.batch` tasks, which the agent runs concurrently.
+    All methods must be called from one event loop. A batch holds up to `spec.batch` tasks, which the agent runs
+    concurrently. An actor takes one batch at a time, unless the agent's `concurrency` says how many tasks it may hold.
     """
 
     def __init__(self, spec: AgentSpec, settings: Settings) -> None:
@@ -66,18 +73,31 @@ class Pool:
     @property
     def size(self) -> PoolSize:
         """Number of actors, and how many of them work."""
-        return PoolSize(self.spec.name, len(self._members), sum(member.busy for member in self._members))
+        return PoolSize(self.spec.name, len(self._members), sum(member.load > 0 for member in self._members))
 
-    def free(self, backlog: int) -> int:
-        """Return how many batches could start now, given that the pool may grow for this backlog."""
-        idle = sum(not member.busy for member in self._members)
-        return idle + max(0, self.target(backlog) - len(self._members))
+    @property
+    def room(self) -> int:
+        """How many tasks could start now, in the actors there are and in those the pool may still grow by."""
+        growth = self._limit - len(self._members)
+        return sum(self._room_of(member) for member in self._members) + max(growth, 0) * self._most
 
-    def target(self, backlog: int) -> int:
-        """Return the size that suits a backlog of waiting tasks: busy actors plus one per waiting batch."""
-        busy = sum(member.busy for member in self._members)
-        wanted = busy + math.ceil(backlog / self.spec.batch)
-        return max(self.spec.min_size, min(self._limit, wanted))
+    def reserve(self, wanted: int) -> Seat:
+        """Keep a place for a batch of up to so many tasks, on a new actor where those that live have no room.
+
+        In a full pool without room the batch waits with the actor that has the least to do.
+        """
+        member = max(self._members, key=self._room_of, default=None)
+        if member is None or not self._room_of(member):
+            full = len(self._members) >= self._limit
+            member = min(self._members, key=lambda other: other.load) if member and full else self._start()
+        size = min(wanted, self.spec.batch, self._room_of(member) or self.spec.batch)
+        member.load += size
+        return Seat(member, size)
+
+    def release(self, seat: Seat) -> None:
+        """Give a place back."""
+        seat.member.load -= seat.size
+        seat.member.idle_since = time.monotonic()
 
     async def warm(self) -> None:
         """Start a first actor ahead of need and return when it is up; does nothing where there is one."""
@@ -86,15 +106,14 @@ class Pool:
             with contextlib.suppress(RayActorError):
                 await member.handle.ready.remote()
 
-    async def run(self, tasks: Sequence[Task], timeout_seconds: float) -> tuple[str, list[Outcome]]:
-        """Run a batch on an idle actor, starting one if there is none, and return its name and outcomes.
+    async def run(self, seat: Seat, tasks: Sequence[Task], timeout_seconds: float) -> list[Outcome]:
+        """Run a batch in its place and return the outcomes, one per task. The place is given back.
 
         Raises:
             WorkerLostError: The actor died (category worker-lost) or took longer than the timeout, in which
                 case it was killed (category timeout). Nothing of the batch was committed.
         """
-        member = next((member for member in self._members if not member.busy), None) or self._start()
-        member.busy = True
+        member = seat.member
         try:
             async with asyncio.timeout(timeout_seconds):
                 outcomes: list[Outcome] = await member.handle.run.remote(list(tasks))
@@ -117,9 +136,9 @@ class Pool:
         except asyncio.CancelledError:
             self._discard(member)
             raise
-        member.busy = False
-        member.idle_since = time.monotonic()
-        return member.name, outcomes
+        finally:
+            self.release(seat)
+        return outcomes
 
     def retire_idle(self) -> None:
         """End actors that have been idle for longer than the setting, down to the pool's minimum.
@@ -130,7 +149,7 @@ class Pool:
         for member in list(self._members):
             if len(self._members) <= self.spec.min_size:
                 return
-            if not member.busy and now - member.idle_since > self._settings.pool_idle_seconds:
+            if not member.load and now - member.idle_since > self._settings.pool_idle_seconds:
                 self._discard(member)
 
     def close(self) -> None:
@@ -141,6 +160,15 @@ class Pool:
     @property
     def _limit(self) -> int:
         return min(self.spec.max_size, self._settings.pool_max_size)
+
+    @property
+    def _most(self) -> int:
+        return self.spec.concurrency or self.spec.batch
+
+    def _room_of(self, member: Member) -> int:
+        if self.spec.concurrency is None:
+            return 0 if member.load else self.spec.batch
+        return max(self.spec.concurrency - member.load, 0)
 
     def _start(self) -> Member:
         self._started += 1

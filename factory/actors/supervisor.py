@@ -14,7 +14,7 @@ import structlog
 
 from factory.actors.context import Job, prepare
 from factory.actors.control_loop import ControlPlane
-from factory.actors.pool import Pool, PoolSize, WorkerLostError
+from factory.actors.pool import Pool, PoolSize, Seat, WorkerLostError
 from factory.actors.roster import load_roster
 from factory.actors.settlement import Result, Settler
 from factory.actors.subscriptions import CONTROL, agent_of, agent_subscriptions, topics_of
@@ -35,6 +35,7 @@ from factory.storage.database import Database, is_connection_lost
 
 _log = structlog.stdlib.get_logger(__name__)
 _CONTROL_CAPACITY = 32
+_CONTROL_NAMES = frozenset(item.name for item in CONTROL)
 _SWEEP_SECONDS = 1.0
 _MAINTAIN_SECONDS = 6 * 3600.0
 _RECONNECT_SECONDS = 0.5
@@ -63,6 +64,8 @@ class Supervisor:
         self._drain_asked = asyncio.Event()
         self._tracing: Tracing | None = None
         self._control_busy: set[str] = set()
+        # Whether work may be waiting that there was no room for when it was last asked for.
+        self._hungry = False
 
     async def run(self) -> None:
         """Work until cancelled or drained; connection losses are waited out."""
@@ -147,8 +150,8 @@ class Supervisor:
 
     async def _claim_and_dispatch(self) -> None:
         self._wake.clear()
-        claimed = 0 if self._drain_asked.is_set() else await self._claim()
-        if claimed:
+        more = False if self._drain_asked.is_set() else await self._claim()
+        if more:
             return
         for pool in self._pools.values():
             pool.retire_idle()
@@ -157,41 +160,47 @@ class Supervisor:
             async with asyncio.timeout(self._settings.poll_seconds):
                 await self._wake.wait()
 
-    async def _claim(self) -> int:
-        names = [item.name for item in self._subscriptions]
-        backlog = await self._bus.backlog(names)
-        capacity: dict[str, int] = {}
-        for subscription in self._subscriptions:
-            ready = backlog[subscription.name].ready
-            if not ready:
-                continue
-            if subscription in CONTROL:
-                if subscription.name not in self._control_busy:
-                    capacity[subscription.name] = _CONTROL_CAPACITY
-                continue
-            pool = self._pools[agent_of(subscription.name)]
-            room = pool.free(ready) * pool.spec.batch
-            if room:
-                capacity[subscription.name] = min(room, ready)
-        if not capacity:
-            return 0
-        deliveries = await self._bus.claim(capacity, self._owner)
-        self._dispatch(deliveries)
-        return len(deliveries)
+    async def _claim(self) -> bool:
+        """Take what there is room for, and tell whether more may be waiting.
 
-    def _dispatch(self, deliveries: Sequence[Delivery]) -> None:
+        Whoever has no work under way claims anyway: asking costs as much as counting what waits would.
+        """
+        capacity = self._capacity()
+        self._hungry = len(capacity) < len(self._subscriptions)
+        if not capacity:
+            return False
+        deliveries = await self._bus.claim(capacity, self._owner)
         by_subscription: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
             by_subscription.setdefault(delivery.subscription, []).append(delivery)
-        controls = {item.name for item in CONTROL}
         for name, group in by_subscription.items():
-            if name in controls:
-                self._control_busy.add(name)
-                self._spawn(self._run_control(name, group))
-                continue
-            pool = self._pools[agent_of(name)]
-            for start in range(0, len(group), pool.spec.batch):
-                self._spawn(self._run_batch(pool, group[start : start + pool.spec.batch]))
+            self._dispatch(name, group)
+        more = any(len(group) == capacity[name] for name, group in by_subscription.items())
+        self._hungry = self._hungry or more
+        return more
+
+    def _capacity(self) -> dict[str, int]:
+        rooms = {name: pool.room for name, pool in self._pools.items()}
+        capacity: dict[str, int] = {}
+        for subscription in self._subscriptions:
+            name = subscription.name
+            if name in _CONTROL_NAMES:
+                capacity[name] = 0 if name in self._control_busy else _CONTROL_CAPACITY
+            else:
+                capacity[name] = rooms[agent_of(name)]
+        return {name: room for name, room in capacity.items() if room}
+
+    def _dispatch(self, name: str, group: Sequence[Delivery]) -> None:
+        if name in _CONTROL_NAMES:
+            self._control_busy.add(name)
+            self._spawn(self._run_control(name, group))
+            return
+        pool = self._pools[agent_of(name)]
+        rest = group
+        while rest:
+            seat = pool.reserve(len(rest))
+            self._spawn(self._run_batch(pool, seat, rest[: seat.size]))
+            rest = rest[seat.size :]
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -200,7 +209,8 @@ class Supervisor:
 
     def _ended(self, task: "asyncio.Future[None]") -> None:
         self._running.discard(task)
-        self._wake.set()
+        if self._hungry:
+            self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("supervisor_work_failed", exc_info=error)
 
@@ -209,14 +219,21 @@ class Supervisor:
             await self._persistently(lambda: self._control.handle(deliveries))
         finally:
             self._control_busy.discard(name)
+            self._wake.set()
 
-    async def _run_batch(self, pool: Pool, deliveries: Sequence[Delivery]) -> None:
-        jobs = await self._prepare(pool, deliveries)
+    async def _run_batch(self, pool: Pool, seat: Seat, deliveries: Sequence[Delivery]) -> None:
+        jobs: list[Job] = []
+        try:
+            jobs = await self._prepare(pool, deliveries)
+        finally:
+            if not jobs:
+                pool.release(seat)
         if not jobs:
             return
         started = time.time_ns()
+        worker = seat.member.name
         try:
-            worker, outcomes = await pool.run([job.task for job in jobs], max(job.timeout_seconds for job in jobs))
+            outcomes = await pool.run(seat, [job.task for job in jobs], max(job.timeout_seconds for job in jobs))
         except WorkerLostError as error:
             _log.warning("worker_lost", agent=pool.spec.name, category=error.category, reason=error.message)
             lost = TaskError(
@@ -225,7 +242,6 @@ class Supervisor:
                 retryable=error.retryable,
                 error_type=type(error).__name__,
             )
-            worker = pool.spec.name
             outcomes = [Outcome(task_id=job.task.id, agent=pool.spec.name, error=lost) for job in jobs]
         for job, outcome in zip(jobs, outcomes, strict=True):
             if self._tracing is not None:

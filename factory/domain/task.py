@@ -1,7 +1,7 @@
 """Tasks go to agents; outcomes come back. Both cross process boundaries as plain data."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -13,6 +13,7 @@ from factory.domain.project import Project
 VALIDATE = "validate"
 TASK_ASSIGNED = "TaskAssigned"
 ARTIFACT_CREATED = "ArtifactCreated"
+_NOTHING: Mapping[str, Any] = {}
 
 
 class _Frozen(BaseModel):
@@ -123,13 +124,13 @@ class Verdict(_Frozen):
     findings: tuple[Finding, ...] = ()
 
 
-class StageSpan(_Frozen):
-    """Time spent in one of the nine stages, for telemetry."""
+class StageSpan(NamedTuple):
+    """Time spent in one of the nine stages, for telemetry. A tuple, since every outcome carries nine of them."""
 
     stage: str
     started_ns: int
     ended_ns: int
-    attributes: Mapping[str, Any] = {}
+    attributes: Mapping[str, Any] = _NOTHING
 
 
 class TaskError(_Frozen):

@@ -144,6 +144,15 @@ class Database:
             with suppress(*CLIENT_ERRORS):
                 await pool.release(connection)
 
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:  # noqa: ANN401 - whatever SQL takes
+        """Run one statement that only reads, on its own; again if the connection breaks."""
+
+        async def attempt() -> list[asyncpg.Record]:
+            async with self._open_pool().acquire() as connection:
+                return await connection.fetch(query, *arguments)
+
+        return await self._patiently(attempt)
+
     def after_commit(self, connection: Connection, hook: Callable[[], None]) -> None:
         """Call a hook, once however often it is given, if the connection's present transaction commits.
 
@@ -197,6 +206,7 @@ class Database:
             timeout=_CONNECT_SECONDS,
             server_settings=self._server_settings(),
             init=_init_connection,
+            reset=_leave_as_it_is,
         )
 
     async def _connect(self) -> "asyncpg.Connection[asyncpg.Record]":
@@ -265,6 +275,10 @@ async def _commit(transaction: Transaction) -> None:
 async def _init_connection(connection: Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=_encode, decoder=json.loads)
+
+
+async def _leave_as_it_is(_: Connection) -> None:
+    """Spare the round trip that would undo session state: nothing here makes any outside a transaction."""
 
 
 def _encode(value: object) -> str:
