@@ -12,7 +12,7 @@ from factory.events.bus import EventBus
 from factory.events.delivery import Delivery
 from factory.recovery.classification import classify
 from factory.recovery.policy import DeadLetter, Policies, decide
-from factory.storage.database import Database, is_connection_lost
+from factory.storage.database import Database, is_passing
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -37,7 +37,8 @@ class ControlPlane:
         """Handle deliveries side by side; a claim never holds two of one project and subscription.
 
         Raises:
-            Exception: The connection was lost; the deliveries are still held or already finished.
+            Exception: The connection was lost, or another transaction was in the way; the deliveries are still
+                held or already finished.
         """
         await asyncio.gather(*(self._handle_one(delivery) for delivery in deliveries))
 
@@ -45,7 +46,7 @@ class ControlPlane:
         try:
             await self._handlers[delivery.subscription](delivery)
         except Exception as error:
-            if is_connection_lost(error):
+            if is_passing(error):
                 raise
             await self._fail(delivery, error)
 

@@ -21,7 +21,7 @@ from factory.events.topics import Topic
 from factory.observability.traces import task_traceparent
 from factory.recovery.classification import classify
 from factory.recovery.policy import DeadLetter, Policies, decide
-from factory.storage.database import Connection, Database, is_connection_lost
+from factory.storage.database import Connection, Database, is_passing
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -47,16 +47,17 @@ class Settler:
         """Commit a group of results; one that cannot be committed is dead-lettered alone.
 
         Raises:
-            Exception: The connection was lost. Settling the same group again is safe: what was committed is
-                no longer held, and what was not is committed then.
+            Exception: The connection was lost, or another transaction was in the way. Settling the same group
+                again is safe: what was committed is no longer held, and what was not is committed then.
         """
+        results = _latest_attempts(results)
         if not results:
             return
         try:
             async with self._database.transaction() as connection:
                 await self._commit(connection, results)
         except Exception as error:
-            if is_connection_lost(error):
+            if is_passing(error):
                 raise
             if len(results) == 1:
                 await self._refuse(results[0], error)
@@ -135,6 +136,19 @@ class Settler:
         reason = classify(error).model_copy(update={"retryable": False, "category": ErrorCategory.DEFECT})
         async with self._database.transaction() as connection:
             await self._bus.dead_letter(connection, result.job.delivery, reason)
+
+
+def _latest_attempts(results: Sequence[Result]) -> list[Result]:
+    """Leave out attempts that a later one in the same group has superseded.
+
+    A supervisor that fell silent past its lease may have claimed again what it was still at work on.
+    """
+    latest: dict[int, Result] = {}
+    for result in results:
+        known = latest.setdefault(result.job.delivery.uid, result)
+        if result.job.delivery.fence > known.job.delivery.fence:
+            latest[result.job.delivery.uid] = result
+    return list(latest.values())
 
 
 def _is_assigned(result: Result) -> bool:

@@ -6,9 +6,11 @@ deliveries at once and continues.
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -29,9 +31,10 @@ from factory.events.delivery import Delivery, Owner
 from factory.events.doorbell import Doorbell
 from factory.observability.logs import configure_logging
 from factory.observability.traces import Tracing, start_tracing
+from factory.recovery.classification import classify
 from factory.recovery.policy import Policies
 from factory.settings import Settings
-from factory.storage.database import Database, is_connection_lost
+from factory.storage.database import Database, is_connection_lost, is_passing
 
 _log = structlog.stdlib.get_logger(__name__)
 _CONTROL_CAPACITY = 32
@@ -39,6 +42,7 @@ _CONTROL_NAMES = frozenset(item.name for item in CONTROL)
 _SWEEP_SECONDS = 1.0
 _MAINTAIN_SECONDS = 6 * 3600.0
 _RECONNECT_SECONDS = 0.5
+_CONTENTION_SECONDS = 0.02
 
 
 class Supervisor:
@@ -199,7 +203,8 @@ class Supervisor:
         rest = group
         while rest:
             seat = pool.reserve(len(rest))
-            self._spawn(self._run_batch(pool, seat, rest[: seat.size]))
+            batch = rest[: seat.size]
+            self._spawn(self._or_give_up(batch, pool.spec.name, self._run_batch(pool, seat, batch)))
             rest = rest[seat.size :]
 
     def _spawn(self, work: Awaitable[None]) -> None:
@@ -216,10 +221,20 @@ class Supervisor:
 
     async def _run_control(self, name: str, deliveries: Sequence[Delivery]) -> None:
         try:
-            await self._persistently(lambda: self._control.handle(deliveries))
+            await self._or_give_up(deliveries, name, self._persistently(lambda: self._control.handle(deliveries)))
         finally:
             self._control_busy.discard(name)
             self._wake.set()
+
+    async def _or_give_up(self, deliveries: Sequence[Delivery], agent: str, work: Awaitable[None]) -> None:
+        """Do work on deliveries; where it breaks, settle them by the recovery rules instead of keeping them."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever broke, the deliveries must not stay with nobody
+            _log.exception("supervisor_work_failed", agent=agent)
+            reason = classify(error)
+            for delivery in deliveries:
+                await self._persistently(partial(self._settler.give_up, delivery, agent, reason))
 
     async def _run_batch(self, pool: Pool, seat: Seat, deliveries: Sequence[Delivery]) -> None:
         jobs: list[Job] = []
@@ -276,14 +291,14 @@ class Supervisor:
         self._wake.set()
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do a step that is safe to repeat, again and again until the database answers."""
+        """Do a step that is safe to repeat, again and again until the database lets it happen."""
         while True:
             try:
                 await step()
             except Exception as error:
-                if not is_connection_lost(error):
+                if not is_passing(error):
                     raise
-                await asyncio.sleep(_RECONNECT_SECONDS)
+                await asyncio.sleep(_RECONNECT_SECONDS if is_connection_lost(error) else _CONTENTION_SECONDS)
             else:
                 return
 
@@ -306,20 +321,22 @@ class Supervisor:
 
 
 class SupervisorActor:
-    """The Ray actor that hosts a supervisor. Ray restarts it when it dies, and it goes on where it was."""
+    """The Ray actor that hosts a supervisor. Ray restarts it when it dies, and it goes on where it was.
+
+    Where the supervisor ends by an error, the process ends with it: an actor without its supervisor would look alive.
+    """
 
     def __init__(self, settings: Settings, name: str, agents: Sequence[str] | None = None) -> None:
         self._supervisor = Supervisor(settings, name, agents)
         self._work = asyncio.get_running_loop().create_task(self._supervisor.run())
+        self._work.add_done_callback(_end_process_on_error)
 
     async def warm(self, agents: Sequence[str]) -> None:
         """Start one actor of each of these pools ahead of need."""
         await self._supervisor.warm(agents)
 
     async def sizes(self) -> list[PoolSize]:
-        """Return what the pools look like now; raises what ended the supervisor, if anything did."""
-        if self._work.done():
-            await self._work
+        """Return what the pools look like now."""
         return self._supervisor.sizes()
 
     async def drain(self, patience: timedelta) -> None:
@@ -329,3 +346,10 @@ class SupervisorActor:
             await asyncio.wait_for(asyncio.shield(self._work), patience.total_seconds())
         self._work.cancel()
         await asyncio.gather(self._work, return_exceptions=True)
+
+
+def _end_process_on_error(work: "asyncio.Task[None]") -> None:
+    if work.cancelled() or (error := work.exception()) is None:
+        return
+    _log.error("supervisor_ended", exc_info=error)
+    os._exit(1)

@@ -54,6 +54,11 @@ def is_contention(error: BaseException) -> bool:
     return isinstance(error, _CONTENTION)
 
 
+def is_passing(error: BaseException) -> bool:
+    """Tell whether a transaction failed for a reason that passes by itself, so that running it again is right."""
+    return is_connection_lost(error) or is_contention(error)
+
+
 class Database:
     """A pool of connections. `jsonb` values are Python objects in both directions.
 
@@ -180,7 +185,7 @@ class Database:
                 async with self.transaction() as connection:
                     return await work(connection)
             except Exception as error:
-                if not (is_connection_lost(error) or is_contention(error)) or time.monotonic() > deadline:
+                if not is_passing(error) or time.monotonic() > deadline:
                     raise
             await asyncio.sleep(delay)
             delay = min(delay * 2, 1.0)
