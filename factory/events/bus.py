@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 
 from factory.domain.errors import ErrorCategory
 from factory.domain.task import TaskError
-from factory.events import dead_letters, declarations, journal, owners, publishing, settling, sweeping
+from factory.events import dead_letters, declarations, journal, matching, owners, publishing, settling, sweeping
 from factory.events.claiming import Claims
 from factory.events.delivery import Backlog, Cursor, Delivery, LoggedEvent, Owner, Swept
 from factory.events.doorbell import Ringer
@@ -204,3 +204,16 @@ class EventBus:
     ) -> list[LoggedEvent]:
         """Read the log after a place, in order of transactions. No event that commits late is ever missed."""
         return await journal.tail(self._database, after or Cursor(), project_id, limit)
+
+    async def matches(
+        self, subscription: Subscription, since: datetime, until: datetime, limit: int = 100
+    ) -> list[LoggedEvent]:
+        """Tell what a subscription would have received, had it been declared: the first matches in a stretch of time.
+
+        Args:
+            subscription: Declared or not; its filters alone count.
+            since: Events recorded from here on.
+            until: Events recorded before this.
+            limit: Most events returned.
+        """
+        return await matching.matches(self._database, subscription, since, until, limit)

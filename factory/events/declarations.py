@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
+from factory.events import matching
 from factory.events.delivery import Backlog
 from factory.events.subscriptions import Subscription
 from factory.storage.database import Connection, Database
@@ -13,21 +14,21 @@ COUNT_LIMIT = 1_000
 # The statistics of a queue are always wrong, and a plan made while it was empty must not scan it when it is full.
 USE_INDEXES = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
 
-_DECLARE = """
-INSERT INTO subscription AS s
-    (name, topics, event_types, projects, agents, payload, max_attempts, max_losses, lease, ordered, priority)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+_RULES = (
+    "topics", "event_types", "projects", "agents", "payload", "condition_path", "conditions", "max_attempts",
+    "max_losses", "lease", "ordered", "priority",
+)  # fmt: skip
+# jsonpath has no equality; the conditions that it was made from stand for it.
+_COMPARED = tuple(name for name in _RULES if name != "condition_path")
+
+_DECLARE = f"""
+INSERT INTO subscription AS s (name, {", ".join(_RULES)})
+VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonpath, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (name) DO UPDATE SET
-    topics = EXCLUDED.topics, event_types = EXCLUDED.event_types, projects = EXCLUDED.projects,
-    agents = EXCLUDED.agents, payload = EXCLUDED.payload, max_attempts = EXCLUDED.max_attempts,
-    max_losses = EXCLUDED.max_losses, lease = EXCLUDED.lease, ordered = EXCLUDED.ordered,
-    priority = EXCLUDED.priority, active = true, declared_at = now()
-WHERE (s.topics, s.event_types, s.projects, s.agents, s.payload, s.max_attempts, s.max_losses, s.lease, s.ordered,
-       s.priority, s.active)
-    IS DISTINCT FROM
-      (EXCLUDED.topics, EXCLUDED.event_types, EXCLUDED.projects, EXCLUDED.agents, EXCLUDED.payload,
-       EXCLUDED.max_attempts, EXCLUDED.max_losses, EXCLUDED.lease, EXCLUDED.ordered, EXCLUDED.priority, true)
-"""
+    ({", ".join(_RULES)}, active, declared_at) = ROW ({", ".join(f"excluded.{name}" for name in _RULES)}, true, now())
+WHERE ({", ".join(f"s.{name}" for name in _COMPARED)}, s.active)
+    IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _COMPARED)}, true)
+"""  # noqa: S608 - put together from constants
 
 # A subscription that stops asking for order lets its lanes go.
 _OPEN_LANES = """
@@ -69,11 +70,8 @@ async def declare(connection: Connection, subscriptions: Iterable[Subscription])
         [
             (
                 s.name,
-                [topic.value for topic in s.topics],
-                list(s.event_types),
-                list(s.projects),
-                list(s.agents),
-                dict(s.payload),
+                *matching.filters(s),
+                [condition.model_dump(mode="json") for condition in s.conditions],
                 s.max_attempts,
                 s.max_losses,
                 s.lease,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from factory.events import rows
+from factory.events import matching, rows
 from factory.events.delivery import NO_PROJECT
 from factory.events.envelope import Envelope
 from factory.events.registry import Registry
@@ -28,13 +28,8 @@ WITH incoming AS (
 
 # Subscriptions are few: matching reads them whole.
 _MATCH = f"""{_LOG}, matched AS (
-    SELECT s.name, s.ordered, l.event_id, l.recorded_at, l.position, coalesce(l.project_id, $14) AS project_id
-    FROM logged l JOIN subscription s ON s.active
-        AND (s.topics = '{{}}' OR l.topic = ANY (s.topics))
-        AND (s.event_types = '{{}}' OR l.event_type = ANY (s.event_types))
-        AND (s.projects = '{{}}' OR l.project_id = ANY (s.projects))
-        AND (s.agents = '{{}}' OR l.originating_agent = ANY (s.agents))
-        AND l.payload @> s.payload
+    SELECT s.name, s.ordered, e.event_id, e.recorded_at, e.position, coalesce(e.project_id, $14) AS project_id
+    FROM logged e JOIN subscription s ON s.active AND {matching.PREDICATE}
 )"""  # noqa: S608 - put together from constants
 
 # A project's row in project_sequence stays locked until the publisher commits, and only where an ordered

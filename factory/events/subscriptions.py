@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from factory.domain.errors import BadInputError
+from factory.events.conditions import LONGEST_PATH, MOST_NAMES, Condition, check_json, compiled
 from factory.events.topics import Topic
 
 
@@ -15,11 +17,15 @@ class Subscription(BaseModel):
     Attributes:
         name: Unique; by convention the agent or component that consumes.
         payload: Fields the payload must contain with equal values (`{"agent": "backend-engineer"}`).
+        conditions: What else must hold of the payload.
         max_attempts: Attempts before a delivery is dead-lettered; the retry policy may allow fewer.
         max_losses: How often a whole supervisor may vanish with the delivery in flight before it is dead-lettered.
         lease: Longest time one attempt may take; after it the delivery is taken away as timed out.
         ordered: At most one delivery per project in flight, in the order in which the events were committed.
         priority: Larger is served first where a claim spans several subscriptions.
+
+    Raises:
+        BadInputError: A filter cannot be evaluated, or is over a limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,8 +36,35 @@ class Subscription(BaseModel):
     projects: tuple[UUID, ...] = ()
     agents: tuple[str, ...] = ()
     payload: Mapping[str, JsonValue] = {}
+    conditions: tuple[Condition, ...] = ()
     max_attempts: int = Field(default=5, ge=1, le=1000)
     max_losses: int = Field(default=50, ge=1, le=1000)
     lease: timedelta = timedelta(minutes=10)
     ordered: bool = False
     priority: int = Field(default=0, ge=-100, le=100)
+
+    @property
+    def condition_path(self) -> str | None:
+        """The conditions as PostgreSQL evaluates them; None where there are none."""
+        return compiled(self.conditions)
+
+    @model_validator(mode="after")
+    def _check_filters(self) -> "Subscription":
+        for field in ("topics", "event_types", "projects", "agents"):
+            names = getattr(self, field)
+            if len(names) > MOST_NAMES:
+                raise BadInputError(
+                    f"the subscription {self.name!r} lists {len(names)} {field}.",
+                    remedy=f"At most {MOST_NAMES}; an empty list lets all pass.",
+                    field=field,
+                )
+            check_json(names if field != "projects" else [], field)
+        length = check_json(dict(self.payload), "payload")
+        if length > LONGEST_PATH:
+            raise BadInputError(
+                f"the payload filter of {self.name!r} has {length} characters.",
+                remedy=f"At most {LONGEST_PATH}.",
+                field="payload",
+            )
+        compiled(self.conditions)
+        return self
