@@ -40,7 +40,10 @@ class Settings(BaseSettings):
         database_idle_timeout: Longest pause inside an open transaction.
         database_options: Extra server parameters for the embedded PostgreSQL, as in `postgresql.conf`.
         lease: How long a supervisor may be silent before others take over its deliveries.
-        event_retention: How long events and delivery records are kept; also the duplicate detection window.
+        event_retention: How long events and delivery records are kept.
+        duplicate_window: How long a published id is refused as a duplicate; as long as the retention by default.
+        event_payload_limit: Most bytes of one event's payload as JSON; larger things belong in artifacts.
+        event_clock_ahead: How far an event's own time may be ahead of the database's clock.
         retry_policies: A YAML file whose entries override the shipped retry policies.
         artifact_url: An fsspec URL that artifacts' bytes are stored under; a folder of the data directory by default.
         blueprint_dir: A folder of blueprint files, beside the shipped ones.
@@ -73,7 +76,10 @@ class Settings(BaseSettings):
     database_options: dict[str, str] = {}
 
     lease: Duration = timedelta(seconds=30)
-    event_retention: Duration = timedelta(days=90)
+    event_retention: Annotated[Duration, Field(gt=timedelta())] = timedelta(days=90)
+    duplicate_window: Annotated[Duration, Field(gt=timedelta())] | None = None
+    event_payload_limit: int = Field(default=256 * 1024, ge=1024)
+    event_clock_ahead: Annotated[Duration, Field(ge=timedelta())] = timedelta(days=1)
     retry_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
 
     artifact_url: str | None = None

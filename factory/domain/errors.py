@@ -72,6 +72,20 @@ class RetryableError(ClassifiedError):
         super().__init__(message, category=category, remedy=remedy)
 
 
+class BacklogFullError(RetryableError):
+    """A subscription has as much waiting as it may have; nothing was published."""
+
+    def __init__(self, subscription: str, limit: int, *, paused: bool) -> None:
+        remedy = (
+            f"It is paused: resume it with `factory subscription resume {subscription}`."
+            if paused
+            else "Publish again later, give it more agents, or raise its max_backlog."
+        )
+        super().__init__(f"{limit} events or more wait for the subscription {subscription!r}.", remedy=remedy)
+        self.subscription = subscription
+        self.limit = limit
+
+
 class TerminalError(ClassifiedError):
     """No further attempt can succeed; the delivery is dead-lettered at once."""
 

@@ -16,12 +16,15 @@ from uuid import UUID, uuid4
 
 from factory.domain.errors import ErrorCategory
 from factory.domain.task import TaskError
-from factory.events import dead_letters, declarations, journal, matching, owners, publishing, settling, sweeping
+from factory.events import dead_letters, declarations, journal, matching, owners, settling, sweeping
 from factory.events.claiming import Claims
+from factory.events.dead_letters import Letter
 from factory.events.delivery import Backlog, Cursor, Delivery, LoggedEvent, Owner, Swept
 from factory.events.doorbell import Ringer
 from factory.events.envelope import Envelope
+from factory.events.publishing import Publisher, Terms
 from factory.events.registry import REGISTRY, Registry
+from factory.events.rules import Rules
 from factory.events.subscriptions import Subscription
 from factory.storage.database import Connection, Database
 
@@ -32,10 +35,11 @@ class EventBus:
     Methods that take a connection are part of the caller's transaction; the others open their own.
     """
 
-    def __init__(self, database: Database, registry: Registry = REGISTRY) -> None:
+    def __init__(self, database: Database, registry: Registry = REGISTRY, rules: Rules | None = None) -> None:
         self._database = database
-        self._registry = registry
-        self._claims = Claims(database, registry)
+        self._rules = rules or Rules.of(database.settings)
+        self._publisher = Publisher(registry, self._rules)
+        self._claims = Claims(database, registry, self._publisher, self._rules)
         self._ringer = Ringer(database)
 
     async def declare(self, subscriptions: Iterable[Subscription]) -> None:
@@ -49,7 +53,14 @@ class EventBus:
             await declarations.retract(connection, names)
 
     async def publish(
-        self, connection: Connection, events: Sequence[Envelope], *, available_at: datetime | None = None
+        self,
+        connection: Connection,
+        events: Sequence[Envelope],
+        *,
+        available_at: datetime | None = None,
+        priority: int = 0,
+        time_to_live: timedelta | None = None,
+        refuse_when_full: bool = False,
     ) -> int:
         """Append events to the log and fan them out to the matching subscriptions.
 
@@ -57,19 +68,38 @@ class EventBus:
 
         Args:
             connection: In the caller's transaction, from `Database.transaction`.
-            events: In order; ids published before are skipped.
+            events: In order; ids published before, within the duplicate window, are skipped.
             available_at: Nothing is delivered before this time.
+            priority: From -100 to 100; within a subscription larger is delivered first, except where it is ordered.
+            time_to_live: How long after they are available deliveries may be started; the subscription's own unless
+                given.
+            refuse_when_full: Whether the limits of backlogs count. For publishers from outside: what follows from a
+                commit cannot be refused.
 
         Returns:
             How many of the events were new.
 
         Raises:
-            TerminalError: An event does not fulfil its contract; nothing was published.
+            BadInputError: The priority or a time is out of range.
+            BacklogFullError: `refuse_when_full`, and a matching subscription has reached its `max_backlog`.
+            TerminalError: An event does not fulfil its contract, is too large, or comes from the future; nothing was
+                published.
         """
-        count = await publishing.publish(connection, self._registry, events, available_at)
+        terms = Terms(available_at, priority, time_to_live)
+        if refuse_when_full:
+            await self._publisher.refuse_when_full(connection, events)
+        count = await self._publisher.publish(connection, events, terms)
         if count:
             self._database.after_commit(connection, self._ringer.ring)
         return count
+
+    async def cancel(self, connection: Connection, event_id: UUID, *, by: str, reason: str) -> int:
+        """Take back every delivery of an event that waits: scheduled, deferred, or ready and not yet taken.
+
+        Returns:
+            How many were taken back; those in flight are not.
+        """
+        return await settling.cancel(connection, event_id, by=by, reason=reason)
 
     async def register(self, name: str, *, lease: timedelta = timedelta(seconds=30)) -> Owner:
         """Start an epoch under a name. Deliveries held by earlier epochs of that name are released at once."""
@@ -120,11 +150,30 @@ class EventBus:
         return await settling.finish(connection, deliveries, details or {})
 
     async def retry(self, connection: Connection, delivery: Delivery, error: TaskError, delay: timedelta) -> bool:
-        """Give a delivery back for another attempt after a delay; False if it was no longer held.
+        """Give a delivery back for another attempt after a delay; the last attempt of its subscription ends it instead.
 
         An error of category `worker-lost` adds to the delivery's crash count.
+
+        Returns:
+            Whether there will be another attempt: not if it was no longer held, or is now among the dead letters.
         """
-        return await settling.retry(connection, delivery, error, delay)
+        if delivery.attempt < delivery.max_attempts:
+            return await settling.retry(connection, delivery, error, delay)
+        reason = f"attempt {delivery.attempt} of {delivery.max_attempts} failed: {error.message}"
+        await self.dead_letter(connection, delivery, error, reason=reason)
+        return False
+
+    async def defer(self, connection: Connection, delivery: Delivery, until: datetime) -> bool:
+        """Give a delivery back until a time, without counting the attempt; False if it was no longer held."""
+        return await settling.defer(connection, delivery, until)
+
+    async def extend(self, deliveries: Sequence[Delivery]) -> frozenset[int]:
+        """Begin the leases of deliveries anew, while they are worked on.
+
+        Returns:
+            Uids of those still held. Stop the work on the others: what it commits is refused.
+        """
+        return await self._database.run(lambda connection: settling.extend(connection, deliveries))
 
     async def dead_letter(
         self,
@@ -144,14 +193,11 @@ class EventBus:
             category: The error's own unless given.
             reason: One line for people; the error's message unless given.
         """
-        return await dead_letters.dead_letter(
-            connection,
-            self._registry,
-            delivery,
-            error,
-            category=category or error.category,
-            reason=reason or error.message,
-        )
+        letter = Letter(delivery, error, category or error.category, reason or error.message)
+        if not await dead_letters.give_up(connection, self._publisher, [letter]):
+            return False
+        self._database.after_commit(connection, self._ringer.ring)
+        return True
 
     async def release(self, connection: Connection, deliveries: Sequence[Delivery]) -> frozenset[int]:
         """Give back deliveries that were not started; their attempts do not count. Return the uids still held."""
@@ -160,36 +206,39 @@ class EventBus:
     async def settled(self, connection: Connection, deliveries: Sequence[Delivery]) -> dict[int, str]:
         """Tell, by uid, how these very attempts ended: for a caller whose COMMIT had an unknown outcome.
 
-        The outcomes are `done`, `retried`, `dead`, `timed-out` and `abandoned`; an attempt that is still held is
-        missing from the answer.
+        The outcomes are `done`, `retried`, `deferred`, `dead`, `timed-out` and `abandoned`; an attempt that is still
+        held is missing from the answer.
         """
         return await settling.settled(connection, deliveries)
 
     async def redrive(
         self, connection: Connection, uid: int, *, by: str, reason: str, payload: Mapping[str, Any] | None = None
     ) -> None:
-        """Deliver a dead letter again, with a fresh count of attempts and the same uid.
+        """Deliver a dead letter again, with a fresh count of attempts, no time to live, and the same uid.
+
+        A dead letter that holds its lane goes back to its place there; otherwise it goes to the end.
 
         Raises:
             NotFoundError: There is no such dead letter.
             ConflictError: It was resolved already.
             TerminalError: The edited payload does not fulfil the contract.
         """
-        await dead_letters.redrive(connection, self._registry, uid, by=by, reason=reason, payload=payload)
+        await dead_letters.redrive(connection, self._publisher, uid, by=by, reason=reason, payload=payload)
         self._database.after_commit(connection, self._ringer.ring)
 
     async def discard(self, connection: Connection, uid: int, *, by: str, reason: str) -> None:
-        """Close a dead letter without delivering it.
+        """Close a dead letter without delivering it; a lane that it held goes on.
 
         Raises:
             NotFoundError: There is no such dead letter.
             ConflictError: It was resolved already.
         """
         await dead_letters.discard(connection, uid, by=by, reason=reason)
+        self._database.after_commit(connection, self._ringer.ring)
 
     async def sweep(self) -> Swept:
         """Mend what time does: promote due work, take back what is past its deadline or whose owner fell silent."""
-        return await sweeping.sweep(self._database, self._registry)
+        return await sweeping.sweep(self._database, self._publisher)
 
     async def maintain(self, retention: timedelta) -> None:
         """Prepare partitions for the coming days and drop what is older than the retention. Run it daily."""

@@ -159,9 +159,14 @@ def check_json(value: object, field: str) -> int:
         raise BadInputError(
             f"{field} is not JSON: {error}.", remedy="Use finite numbers and whole texts.", field=field
         ) from None
-    if _NUL.search(text):
+    if holds_nul(text):
         raise BadInputError(f"{field} holds the character NUL.", remedy="Leave it out.", field=field)
     return length
+
+
+def holds_nul(text: str) -> bool:
+    """Tell whether a JSON text holds the character NUL, which is valid JSON but cannot be stored as jsonb."""
+    return "\\u0000" in text and _NUL.search(text) is not None
 
 
 def _check_scalar(value: object) -> None:

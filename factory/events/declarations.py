@@ -16,14 +16,14 @@ USE_INDEXES = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off
 
 _RULES = (
     "topics", "event_types", "projects", "agents", "payload", "condition_path", "conditions", "max_attempts",
-    "max_losses", "lease", "ordered", "priority",
+    "max_losses", "lease", "ordered", "priority", "time_to_live", "after_dead_letter", "max_backlog",
 )  # fmt: skip
 # jsonpath has no equality; the conditions that it was made from stand for it.
 _COMPARED = tuple(name for name in _RULES if name != "condition_path")
 
 _DECLARE = f"""
 INSERT INTO subscription AS s (name, {", ".join(_RULES)})
-VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonpath, $8, $9, $10, $11, $12, $13)
+VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonpath, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (name) DO UPDATE SET
     ({", ".join(_RULES)}, active, declared_at) = ROW ({", ".join(f"excluded.{name}" for name in _RULES)}, true, now())
 WHERE ({", ".join(f"s.{name}" for name in _COMPARED)}, s.active)
@@ -36,9 +36,15 @@ UPDATE delivery d SET sequence = NULL, not_before = NULL
 FROM subscription s WHERE s.name = d.subscription AND NOT s.ordered AND d.sequence IS NOT NULL AND s.name = ANY ($1)
 """
 
+# A subscription that stops holding its lanes lets them go on; the dead letters that held them stay.
+_UNBLOCK_LANES = """
+DELETE FROM lane_block b USING subscription s
+WHERE s.name = b.subscription AND NOT (s.ordered AND s.after_dead_letter = 'block') AND s.name = ANY ($1)
+"""
+
 _RETRACT = "UPDATE subscription SET active = false WHERE name = ANY ($1)"
 
-# delivery_ready and delivery_lane for what is ready, delivery_taken for what is in flight.
+# delivery_ready_by_priority and delivery_lane for what is ready, delivery_taken for what is in flight.
 _BACKLOG = """
 SELECT w.name, u.count + l.count AS ready, d.count AS delayed, f.count AS in_flight,
     now() - least(u.oldest, l.oldest) AS oldest
@@ -77,11 +83,16 @@ async def declare(connection: Connection, subscriptions: Iterable[Subscription])
                 s.lease,
                 s.ordered,
                 s.priority,
+                s.time_to_live,
+                s.after_dead_letter,
+                s.max_backlog,
             )
             for s in ordered
         ],
     )
-    await connection.execute(_OPEN_LANES, [s.name for s in ordered])
+    names = [s.name for s in ordered]
+    await connection.execute(_OPEN_LANES, names)
+    await connection.execute(_UNBLOCK_LANES, names)
 
 
 async def retract(connection: Connection, names: Iterable[str]) -> None:

@@ -30,6 +30,7 @@ class Delivery:
         crash_count: Workers lost while they ran it.
         losses: Whole supervisors lost while they held it; these attempts are given back.
         deadline: When the delivery is taken away as timed out, by the database's clock.
+        replay: The replay that delivered the event once more; None for the first delivery.
     """
 
     uid: int
@@ -44,6 +45,7 @@ class Delivery:
     losses: int
     ordered: bool
     max_attempts: int
+    replay: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +76,21 @@ class Swept:
 
     Attributes:
         due: Delayed deliveries that became ready.
+        expired: Deliveries given up because their time to live was over.
         timed_out: Deliveries taken from an owner that kept them past their deadline.
         abandoned: Deliveries taken from owners that fell silent.
-        dead: Deliveries that were given up on the way.
+        dead: Deliveries given up for other reasons.
     """
 
     due: int
+    expired: int
     timed_out: int
     abandoned: int
     dead: int
 
     def __bool__(self) -> bool:
         """Tell whether anything became ready or dead."""
-        return bool(self.due or self.timed_out or self.abandoned or self.dead)
+        return bool(self.due or self.expired or self.timed_out or self.abandoned or self.dead)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,23 +10,24 @@ from factory.events.delivery import Delivery
 from factory.storage.database import Connection
 
 FIELDS = """d.uid, d.id, d.subscription, d.event_id, d.recorded_at, d.fence, d.attempt, d.owner, d.deadline,
-    d.crash_count, d.losses, d.sequence IS NOT NULL AS ordered, s.max_attempts, s.max_losses, s.priority"""
+    d.crash_count, d.losses, d.sequence IS NOT NULL AS ordered, d.replay, d.priority AS urgency,
+    s.max_attempts, s.max_losses, s.priority"""
 
 # delivery_taken.
 _CLAIMED = f"""
 SELECT {FIELDS} FROM delivery d JOIN subscription s ON s.name = d.subscription
 WHERE d.owner = $1 AND d.claim = $2
-ORDER BY s.priority DESC, d.id
+ORDER BY s.priority DESC, d.priority DESC, d.id
 """  # noqa: S608 - put together from constants
 
 # The primary key of the partitions between the two times.
 _EVENTS = f"""
-SELECT {rows.COLUMNS} FROM event WHERE event_id = ANY ($1) AND recorded_at BETWEEN $2 AND $3
+SELECT recorded_at, {rows.COLUMNS} FROM event WHERE event_id = ANY ($1) AND recorded_at BETWEEN $2 AND $3
 """  # noqa: S608 - put together from constants
 
 
 async def load_claim(connection: Connection, epoch: UUID, claim: UUID) -> list[Delivery]:
-    """Return what an owner holds through one claim, by priority, then by age."""
+    """Return what an owner holds through one claim, by priority of the subscription, then of the event, then by age."""
     return await load(connection, await connection.fetch(_CLAIMED, epoch, claim))
 
 
@@ -36,13 +37,13 @@ async def load(connection: Connection, taken: Sequence[Record]) -> list[Delivery
         return []
     times = [row["recorded_at"] for row in taken]
     found = await connection.fetch(_EVENTS, list({row["event_id"] for row in taken}), min(times), max(times))
-    events = {row["event_id"]: rows.to_envelope(row) for row in found}
+    events = {(row["event_id"], row["recorded_at"]): rows.to_envelope(row) for row in found}
     return [
         Delivery(
             uid=row["uid"],
             id=row["id"],
             subscription=row["subscription"],
-            event=events[row["event_id"]],
+            event=events[row["event_id"], row["recorded_at"]],
             fence=row["fence"],
             attempt=row["attempt"],
             owner=row["owner"],
@@ -51,6 +52,7 @@ async def load(connection: Connection, taken: Sequence[Record]) -> list[Delivery
             losses=row["losses"],
             ordered=row["ordered"],
             max_attempts=row["max_attempts"],
+            replay=row["replay"],
         )
         for row in taken
     ]

@@ -35,9 +35,11 @@ WITH orphan AS (
     UPDATE delivery d SET owner = NULL, claim = NULL, deadline = NULL, attempt = greatest(d.attempt - 1, 0),
         losses = d.losses + $3
     FROM orphan o WHERE d.id = o.id
-    RETURNING d.uid, d.subscription, d.event_id, d.project_id, d.attempt, d.crash_count, d.losses, d.fence
+    RETURNING d.uid, d.subscription, d.event_id, d.project_id, d.attempt, d.crash_count, d.losses, d.fence,
+        d.replay
 ), logged AS (
-    INSERT INTO delivery_log (uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, outcome)
+    INSERT INTO delivery_log
+        (uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, replay, outcome)
     SELECT *, 'abandoned' FROM released WHERE $3 > 0
 )
 SELECT count(*) FROM released

@@ -1,36 +1,58 @@
 """Publishing: append to the log and fan out, in one statement of the caller's transaction."""
 
+import json
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from asyncpg import Record
+
+from factory.domain.errors import BacklogFullError, BadInputError, ErrorCategory, TerminalError
 from factory.events import matching, rows
+from factory.events.conditions import holds_nul
 from factory.events.delivery import NO_PROJECT
 from factory.events.envelope import Envelope
 from factory.events.registry import Registry
+from factory.events.rules import Rules
 from factory.storage.database import Connection
 
-# event_key decides which ids are new; its rows are locked in order of id, so that two publishers of the same events
-# wait for one another instead of deadlocking.
+HIGHEST_PRIORITY = 100
+LOWEST_PRIORITY = -100
+
+_VALUES = rows.COLUMNS.removesuffix("payload") + "payload::jsonb"
+
+# event_key decides which ids are new: those never seen, and those last seen before the window. Its rows are locked in
+# order of id, so that two publishers of the same events wait for one another instead of deadlocking. One event from
+# the future keeps the whole batch out.
 _LOG = f"""
 WITH incoming AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[],
-        $9::uuid[], $10::uuid[], $11::timestamptz[], $12::text[], $13::jsonb[]
+        $9::uuid[], $10::uuid[], $11::timestamptz[], $12::text[], $13::text[]
     ) WITH ORDINALITY AS incoming ({rows.COLUMNS}, ordinal)
+), early AS (
+    SELECT event_id, "timestamp" - now() AS ahead FROM incoming WHERE "timestamp" > now() + $15::interval LIMIT 1
 ), fresh AS (
-    INSERT INTO event_key (event_id) SELECT event_id FROM incoming ORDER BY event_id
-    ON CONFLICT DO NOTHING RETURNING event_id
+    INSERT INTO event_key AS k (event_id)
+    SELECT event_id FROM incoming WHERE NOT EXISTS (SELECT FROM early) ORDER BY event_id
+    ON CONFLICT (event_id) DO UPDATE SET recorded_at = now() WHERE k.recorded_at <= now() - $14::interval
+    RETURNING event_id
 ), logged AS (
     INSERT INTO event ({rows.COLUMNS})
-    SELECT {rows.COLUMNS} FROM incoming JOIN fresh USING (event_id) ORDER BY ordinal
+    SELECT {_VALUES} FROM incoming JOIN fresh USING (event_id) ORDER BY ordinal
     RETURNING position, recorded_at, event_id, event_type, topic, project_id, originating_agent, payload
 )"""  # noqa: S608 - put together from constants
 
 # Subscriptions are few: matching reads them whole.
 _MATCH = f"""{_LOG}, matched AS (
-    SELECT s.name, s.ordered, e.event_id, e.recorded_at, e.position, coalesce(e.project_id, $14) AS project_id
+    SELECT s.name, s.ordered, e.event_id, e.recorded_at, e.position, coalesce(e.project_id, $16) AS project_id,
+        $17::smallint AS priority, coalesce($18::interval, s.time_to_live) AS time_to_live
     FROM logged e JOIN subscription s ON s.active AND {matching.PREDICATE}
 )"""  # noqa: S608 - put together from constants
+
+_ANSWER = (
+    "SELECT (SELECT count(*) FROM logged) AS count, event_id, ahead FROM (VALUES (1)) AS one LEFT JOIN early ON true"
+)
 
 # A project's row in project_sequence stays locked until the publisher commits, and only where an ordered
 # subscription matched. Rows are locked in order of project.
@@ -39,46 +61,183 @@ _NOW = f"""{_MATCH}, lane AS (
     SELECT project_id, count(*) FROM matched WHERE ordered GROUP BY project_id ORDER BY project_id
     ON CONFLICT (project_id) DO UPDATE SET last = p.last + EXCLUDED.last RETURNING project_id, last
 ), delivered AS (
-    INSERT INTO delivery (subscription, event_id, recorded_at, project_id, sequence)
-    SELECT m.name, m.event_id, m.recorded_at, m.project_id,
+    INSERT INTO delivery (subscription, event_id, recorded_at, project_id, priority, expires_at, sequence)
+    SELECT m.name, m.event_id, m.recorded_at, m.project_id, m.priority, now() + m.time_to_live,
         CASE WHEN m.ordered THEN lane.last
             - count(*) OVER (PARTITION BY m.project_id, m.ordered)
             + row_number() OVER (PARTITION BY m.project_id, m.ordered ORDER BY m.position, m.name) END
     FROM matched m LEFT JOIN lane ON m.ordered AND lane.project_id = m.project_id
     ORDER BY m.position, m.name
 )
-SELECT count(*) FROM logged
+{_ANSWER}
 """  # noqa: S608 - put together from constants
 
+# The time to live begins when the event becomes available.
 _LATER = f"""{_MATCH}, delayed AS (
-    INSERT INTO delivery_delayed (subscription, event_id, recorded_at, project_id, due_at)
-    SELECT m.name, m.event_id, m.recorded_at, m.project_id, $15 FROM matched m ORDER BY m.position, m.name
+    INSERT INTO delivery_delayed (subscription, event_id, recorded_at, project_id, priority, expires_at, due_at)
+    SELECT m.name, m.event_id, m.recorded_at, m.project_id, m.priority,
+        greatest($19, now()) + m.time_to_live, $19::timestamptz
+    FROM matched m ORDER BY m.position, m.name
 )
-SELECT count(*) FROM logged
+{_ANSWER}
 """  # noqa: S608 - put together from constants
 
-_LOG_ONLY = f"{_LOG} SELECT recorded_at FROM logged"  # noqa: S608 - put together from constants
+_LOG_ONLY = f"""{_LOG}
+SELECT logged.recorded_at, early.event_id, early.ahead
+FROM (VALUES (1)) AS one LEFT JOIN logged ON true LEFT JOIN early ON true
+"""  # noqa: S608 - put together from constants
+
+# delivery_ready_by_priority, delivery_lane and delivery_delayed_by_subscription, each read no further than the limit.
+_FULL = f"""
+WITH incoming AS (
+    SELECT event_type, topic, project_id, originating_agent, payload::jsonb FROM unnest(
+        $1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[]
+    ) AS incoming (event_type, topic, project_id, originating_agent, payload)
+)
+SELECT s.name, s.max_backlog, s.paused FROM subscription s
+WHERE s.active AND s.max_backlog IS NOT NULL
+    AND EXISTS (SELECT FROM incoming e WHERE {matching.PREDICATE})
+    AND EXISTS (
+        SELECT 1 FROM (
+            SELECT 1 FROM delivery d WHERE d.subscription = s.name AND d.owner IS NULL AND d.sequence IS NULL
+            UNION ALL
+            SELECT 1 FROM delivery d WHERE d.subscription = s.name AND d.sequence IS NOT NULL AND d.owner IS NULL
+            UNION ALL
+            SELECT 1 FROM delivery_delayed d WHERE d.subscription = s.name
+        ) AS waiting OFFSET s.max_backlog - 1 LIMIT 1
+    )
+ORDER BY s.name LIMIT 1
+"""  # noqa: S608 - put together from constants
+# The rest of the caller's transaction is planned as ever.
+_PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+_PLAN_AS_EVER = "SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT"
 
 
-async def publish(
-    connection: Connection, registry: Registry, events: Sequence[Envelope], available_at: datetime | None
-) -> int:
-    """Append the events that are new and give each matching subscription its delivery; see `EventBus.publish`."""
-    unique = list({event.event_id: event for event in reversed(events)}.values())[::-1]
-    for event in unique:
-        registry.check_publication(event)
-    if not unique:
-        return 0
-    arguments = [*rows.to_arrays(unique), NO_PROJECT]
-    if available_at is None:
-        count: int = await connection.fetchval(_NOW, *arguments)
-    else:
-        count = await connection.fetchval(_LATER, *arguments, available_at)
-    return count
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How events are delivered, beyond what their subscriptions say.
+
+    Attributes:
+        available_at: Nothing is delivered before this time.
+        priority: Within a subscription, from -100 to 100; larger first.
+        time_to_live: From when the event is available; None leaves it to the subscription.
+
+    Raises:
+        BadInputError: A value is out of its range.
+    """
+
+    available_at: datetime | None = None
+    priority: int = 0
+    time_to_live: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if not LOWEST_PRIORITY <= self.priority <= HIGHEST_PRIORITY:
+            raise BadInputError(
+                f"the priority is {self.priority}.",
+                remedy=f"Give one from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}.",
+                field="priority",
+            )
+        if self.time_to_live is not None and self.time_to_live <= timedelta():
+            raise BadInputError(
+                f"the time to live is {self.time_to_live}.", remedy="It must be longer than 0.", field="time_to_live"
+            )
+        if self.available_at is not None and self.available_at.tzinfo is None:
+            raise BadInputError(
+                f"the time {self.available_at} has no time zone.", remedy="Add an offset.", field="available_at"
+            )
 
 
-async def append(connection: Connection, registry: Registry, event: Envelope) -> datetime:
-    """Append one event to the log without delivering it to anyone; return when it was recorded."""
-    registry.check_publication(event)
-    recorded_at: datetime = await connection.fetchval(_LOG_ONLY, *rows.to_arrays([event]))
-    return recorded_at
+_PLAIN = Terms()
+
+
+class Publisher:
+    """Publishes what fulfils its contract and the rules of the bus."""
+
+    def __init__(self, registry: Registry, rules: Rules) -> None:
+        self._registry = registry
+        self._rules = rules
+
+    async def publish(self, connection: Connection, events: Sequence[Envelope], terms: Terms = _PLAIN) -> int:
+        """Append the events that are new and give each matching subscription its delivery; see `EventBus.publish`."""
+        unique = list({event.event_id: event for event in reversed(events)}.values())[::-1]
+        if not unique:
+            return 0
+        common = (*self._columns(unique), NO_PROJECT, terms.priority, terms.time_to_live)
+        if terms.available_at is None:
+            (answer,) = await connection.fetch(_NOW, *common)
+        else:
+            (answer,) = await connection.fetch(_LATER, *common, terms.available_at)
+        self._check_time(answer)
+        count: int = answer["count"]
+        return count
+
+    async def append(self, connection: Connection, event: Envelope) -> datetime:
+        """Append one event to the log without delivering it to anyone; return when it was recorded."""
+        (answer,) = await connection.fetch(_LOG_ONLY, *self._columns([event]))
+        self._check_time(answer)
+        recorded_at: datetime = answer["recorded_at"]
+        return recorded_at
+
+    async def refuse_when_full(self, connection: Connection, events: Sequence[Envelope]) -> None:
+        """Raise if a subscription that would receive one of the events has reached its limit.
+
+        Raises:
+            BacklogFullError: Its message names the subscription.
+        """
+        columns = [
+            [event.event_type for event in events],
+            [event.topic.value for event in events],
+            [event.project_id for event in events],
+            [event.originating_agent for event in events],
+            [self._encoded(event) for event in events],
+        ]
+        await connection.execute(_PLAN_BY_INDEX)
+        full = await connection.fetchrow(_FULL, *columns)
+        await connection.execute(_PLAN_AS_EVER)
+        if full is not None:
+            raise BacklogFullError(full["name"], full["max_backlog"], paused=full["paused"])
+
+    def _columns(self, events: Sequence[Envelope]) -> list[object]:
+        for event in events:
+            self._registry.check_publication(event)
+        columns: list[object] = [*rows.to_arrays(events)]
+        columns[-1] = [self._encoded(event) for event in events]
+        return [*columns, self._rules.duplicate_window, self._rules.clock_ahead]
+
+    def _encoded(self, event: Envelope) -> str:
+        """Return the payload as the JSON that is stored."""
+        try:
+            text = json.dumps(dict(event.payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            length = len(text.encode())
+        except (ValueError, RecursionError) as error:
+            raise TerminalError(
+                f"the payload of {event.event_type} cannot be stored: {error}.",
+                category=ErrorCategory.SCHEMA,
+                remedy="Use finite numbers and whole texts.",
+                field="payload",
+            ) from None
+        if length > self._rules.payload_limit:
+            raise TerminalError(
+                f"the payload of {event.event_type} has {length} bytes; the limit is {self._rules.payload_limit}.",
+                category=ErrorCategory.SCHEMA,
+                remedy="Store the large part as an artifact and publish a reference to it.",
+                field="payload",
+            )
+        if holds_nul(text):
+            raise TerminalError(
+                f"the payload of {event.event_type} holds the character NUL.",
+                category=ErrorCategory.SCHEMA,
+                remedy="Leave it out: PostgreSQL cannot store it.",
+                field="payload",
+            )
+        return text
+
+    def _check_time(self, answer: Record) -> None:
+        if answer["event_id"] is not None:
+            raise TerminalError(
+                f"the event {answer['event_id']} says that it happened {answer['ahead']} from now, by the clock of the "
+                f"database; {self._rules.clock_ahead} are allowed.",
+                category=ErrorCategory.SCHEMA,
+                remedy="Set the clock of its publisher.",
+                field="timestamp",
+            )

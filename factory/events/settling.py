@@ -1,8 +1,9 @@
 """Settling: end an attempt, under its fence, in the caller's transaction."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from factory.domain.errors import ErrorCategory
 from factory.domain.task import TaskError
@@ -11,7 +12,7 @@ from factory.storage.database import Connection
 
 # Every effect selects from what was held, so that a superseded fence leaves no trace. Uses the primary key.
 _HELD = "d.id = i.id AND d.fence = i.fence AND d.owner = i.owner"
-_LOGGED = "uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, owner"
+_LOGGED = "uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, owner, replay"
 
 _FINISH = f"""
 WITH input AS (
@@ -24,28 +25,39 @@ RETURNING uid
 """  # noqa: S608 - put together from constants
 
 # A lane waits with its head, so an ordered delivery stays in its place; any other waits in delivery_delayed and comes
-# back with a new id, which keeps the ids of ready work rising.
-_RETRY = f"""
+# back with a new id, which keeps the ids of ready work rising. What expires while it waits is due when it expires.
+_GIVE_BACK = f"""
 WITH input AS (
-    SELECT $1::bigint AS id, $2::bigint AS fence, $3::uuid AS owner, $4::interval AS delay
+    SELECT $1::bigint AS id, $2::bigint AS fence, $3::uuid AS owner,
+        coalesce($4::timestamptz, clock_timestamp() + $5::interval) AS due_at
 ), held AS (
-    SELECT d.*, i.delay, d.sequence IS NULL AND i.delay > interval '0' AS waits_outside
+    SELECT d.*, i.due_at, d.sequence IS NULL AND i.due_at > clock_timestamp() AS waits_outside
     FROM delivery d JOIN input i ON {_HELD} FOR UPDATE OF d
 ), moved AS (
     DELETE FROM delivery d USING held h WHERE d.id = h.id AND h.waits_outside RETURNING d.uid
 ), delayed AS (
-    INSERT INTO delivery_delayed
-        (uid, subscription, event_id, recorded_at, project_id, attempt, crash_count, losses, fence, due_at)
-    SELECT h.uid, subscription, event_id, recorded_at, project_id, attempt, crash_count + $5, losses, fence,
-        clock_timestamp() + delay
+    INSERT INTO delivery_delayed (uid, subscription, event_id, recorded_at, project_id, attempt, crash_count, losses,
+        fence, priority, expires_at, replay, due_at)
+    SELECT h.uid, subscription, event_id, recorded_at, project_id, greatest(attempt - $6::integer, 0),
+        crash_count + $7::integer, losses, fence, priority, expires_at, replay, least(due_at, expires_at)
     FROM held h JOIN moved USING (uid)
 ), kept AS (
-    UPDATE delivery d SET owner = NULL, claim = NULL, deadline = NULL, crash_count = d.crash_count + $5,
-        not_before = CASE WHEN d.sequence IS NOT NULL THEN clock_timestamp() + h.delay END
+    UPDATE delivery d SET owner = NULL, claim = NULL, deadline = NULL, attempt = greatest(d.attempt - $6::integer, 0),
+        crash_count = d.crash_count + $7::integer, not_before = CASE WHEN d.sequence IS NOT NULL THEN h.due_at END
     FROM held h WHERE d.id = h.id AND NOT h.waits_outside
 )
 INSERT INTO delivery_log ({_LOGGED}, outcome, category, error)
-SELECT {_LOGGED}, 'retried', $6, $7 FROM held RETURNING uid
+SELECT {_LOGGED}, $8, $9, $10 FROM held RETURNING uid
+"""  # noqa: S608 - put together from constants
+
+_EXTEND = f"""
+WITH input AS (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[]) AS i (id, fence, owner)
+), held AS (
+    SELECT d.id FROM delivery d JOIN input i ON {_HELD} ORDER BY d.id FOR UPDATE OF d
+)
+UPDATE delivery d SET deadline = clock_timestamp() + s.lease
+FROM held h, subscription s WHERE d.id = h.id AND s.name = d.subscription RETURNING d.uid
 """  # noqa: S608 - put together from constants
 
 _RELEASE = f"""
@@ -55,6 +67,40 @@ WITH input AS (
 UPDATE delivery d SET owner = NULL, claim = NULL, deadline = NULL, attempt = greatest(d.attempt - 1, 0)
 FROM input i WHERE {_HELD} RETURNING d.uid
 """  # noqa: S608 - put together from constants
+
+# delivery_delayed_by_event.
+_CANCEL_DELAYED = """
+WITH gone AS (
+    DELETE FROM delivery_delayed WHERE event_id = $1 RETURNING *
+)
+INSERT INTO delivery_log
+    (uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, replay, outcome, details)
+SELECT uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, replay, 'cancelled', $2 FROM gone
+RETURNING uid
+"""
+
+# delivery_ready_by_priority and delivery_lane, within the event's own project. A row that is being claimed is waited
+# for, and then no longer without an owner.
+_CANCEL_READY = """
+WITH origin AS (
+    SELECT DISTINCT coalesce(project_id, '00000000-0000-0000-0000-000000000000') AS project_id FROM event
+    WHERE event_id = $1
+), found AS (
+    SELECT d.id FROM subscription s CROSS JOIN origin o JOIN delivery d
+        ON d.subscription = s.name AND d.project_id = o.project_id AND d.owner IS NULL AND d.sequence IS NULL
+    WHERE d.event_id = $1
+    UNION ALL
+    SELECT d.id FROM subscription s CROSS JOIN origin o JOIN delivery d
+        ON d.subscription = s.name AND d.project_id = o.project_id AND d.owner IS NULL AND d.sequence IS NOT NULL
+    WHERE d.event_id = $1
+), gone AS (
+    DELETE FROM delivery d USING found f WHERE d.id = f.id AND d.owner IS NULL RETURNING d.*
+)
+INSERT INTO delivery_log
+    (uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, replay, outcome, details)
+SELECT uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, replay, 'cancelled', $2 FROM gone
+RETURNING uid
+"""
 
 # delivery_log_by_uid.
 _SETTLED = """
@@ -74,17 +120,33 @@ async def finish(
 
 async def retry(connection: Connection, delivery: Delivery, error: TaskError, delay: timedelta) -> bool:
     """Give a delivery back for another attempt; see `EventBus.retry`."""
-    uid = await connection.fetchval(
-        _RETRY,
-        delivery.id,
-        delivery.fence,
-        delivery.owner,
-        max(delay, timedelta()),
-        int(error.category is ErrorCategory.WORKER_LOST),
-        error.category.value,
-        storable(error.message),
+    crashes = int(error.category is ErrorCategory.WORKER_LOST)
+    wait = max(delay, timedelta())
+    return await _give_back(
+        connection, delivery, None, wait, 0, crashes, "retried", error.category.value, storable(error.message)
     )
-    return uid is not None
+
+
+async def defer(connection: Connection, delivery: Delivery, until: datetime) -> bool:
+    """Give a delivery back until a time; see `EventBus.defer`."""
+    return await _give_back(connection, delivery, until, None, 1, 0, "deferred", None, None)
+
+
+async def extend(connection: Connection, deliveries: Sequence[Delivery]) -> frozenset[int]:
+    """Prolong the deadlines of deliveries; see `EventBus.extend`."""
+    found = await connection.fetch(_EXTEND, *_handles(deliveries))
+    return frozenset(row["uid"] for row in found)
+
+
+async def cancel(connection: Connection, event_id: UUID, *, by: str, reason: str) -> int:
+    """Take back what waits of an event; see `EventBus.cancel`.
+
+    First what waits for a time, then what is ready: a delivery moves in this direction only.
+    """
+    details = {"by": by, "reason": reason}
+    gone = await connection.fetch(_CANCEL_DELAYED, event_id, details)
+    gone += await connection.fetch(_CANCEL_READY, event_id, details)
+    return len(gone)
 
 
 async def release(connection: Connection, deliveries: Sequence[Delivery]) -> frozenset[int]:
@@ -97,6 +159,11 @@ async def settled(connection: Connection, deliveries: Sequence[Delivery]) -> dic
     """Tell how these attempts ended; see `EventBus.settled`."""
     found = await connection.fetch(_SETTLED, [d.uid for d in deliveries], [d.fence for d in deliveries])
     return {row["uid"]: row["outcome"] for row in found}
+
+
+async def _give_back(connection: Connection, delivery: Delivery, *how: object) -> bool:
+    uid = await connection.fetchval(_GIVE_BACK, delivery.id, delivery.fence, delivery.owner, *how)
+    return uid is not None
 
 
 def storable(text: str) -> str:

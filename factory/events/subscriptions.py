@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -18,11 +19,16 @@ class Subscription(BaseModel):
         name: Unique; by convention the agent or component that consumes.
         payload: Fields the payload must contain with equal values (`{"agent": "backend-engineer"}`).
         conditions: What else must hold of the payload.
-        max_attempts: Attempts before a delivery is dead-lettered; the retry policy may allow fewer.
+        max_attempts: Attempts before a delivery is dead-lettered, whatever the retry policy says; it may allow fewer.
         max_losses: How often a whole supervisor may vanish with the delivery in flight before it is dead-lettered.
         lease: Longest time one attempt may take; after it the delivery is taken away as timed out.
         ordered: At most one delivery per project in flight, in the order in which the events were committed.
         priority: Larger is served first where a claim spans several subscriptions.
+        time_to_live: How long after it became available a delivery may still be started, unless its event says
+            otherwise; after that it is dead-lettered as expired. None is for ever.
+        after_dead_letter: Of an ordered subscription: `skip` goes on with the next event of the project, `block` holds
+            that project's lane until the dead letter is redriven, to its old place, or discarded.
+        max_backlog: How much may wait before publishers that ask for it are refused; None is any number.
 
     Raises:
         BadInputError: A filter cannot be evaluated, or is over a limit.
@@ -37,11 +43,14 @@ class Subscription(BaseModel):
     agents: tuple[str, ...] = ()
     payload: Mapping[str, JsonValue] = {}
     conditions: tuple[Condition, ...] = ()
-    max_attempts: int = Field(default=5, ge=1, le=1000)
+    max_attempts: int = Field(default=10, ge=1, le=1000)
     max_losses: int = Field(default=50, ge=1, le=1000)
     lease: timedelta = timedelta(minutes=10)
     ordered: bool = False
     priority: int = Field(default=0, ge=-100, le=100)
+    time_to_live: timedelta | None = Field(default=None, gt=timedelta())
+    after_dead_letter: Literal["skip", "block"] = "skip"
+    max_backlog: int | None = Field(default=None, ge=1, le=10_000_000)
 
     @property
     def condition_path(self) -> str | None:

@@ -100,6 +100,11 @@ class Database:
             raise
         return database
 
+    @property
+    def settings(self) -> Settings:
+        """The settings it was opened with."""
+        return self._settings
+
     async def close(self) -> None:
         """Close the connections and leave the server; the last user of an embedded one stops it."""
         for task in self._background:

@@ -21,7 +21,7 @@ WITH place AS (
     SELECT subscription, event_id, 'waiting' AS at FROM delivery
     UNION ALL SELECT subscription, event_id, 'delayed' FROM delivery_delayed
     UNION ALL SELECT subscription, event_id, 'dead' FROM dead_letter WHERE state <> 'redriven'
-    UNION ALL SELECT subscription, event_id, 'done' FROM delivery_log WHERE outcome = 'done'
+    UNION ALL SELECT subscription, event_id, outcome FROM delivery_log WHERE outcome IN ('done', 'cancelled')
 )
 SELECT s.name, e.event_id, array_agg(p.at) AS places
 FROM event e CROSS JOIN subscription s LEFT JOIN place p ON p.subscription = s.name AND p.event_id = e.event_id
@@ -32,7 +32,7 @@ GROUP BY s.name, e.event_id HAVING count(p.at) <> 1
 # I6: an attempt, known by its fence, ends once; fences rise with time.
 _AMBIGUOUS_ATTEMPTS = """
 SELECT uid, fence FROM delivery_log
-WHERE outcome IN ('done', 'dead', 'retried', 'timed-out', 'abandoned') GROUP BY uid, fence HAVING count(*) > 1
+WHERE outcome IN ('done', 'dead', 'retried', 'deferred', 'timed-out', 'abandoned') GROUP BY uid, fence HAVING count(*) > 1
 """
 
 _DOUBLE_IN_LANE = """
