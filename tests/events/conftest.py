@@ -32,7 +32,8 @@ GROUP BY s.name, e.event_id HAVING count(p.at) <> 1
 # I6: an attempt, known by its fence, ends once; fences rise with time.
 _AMBIGUOUS_ATTEMPTS = """
 SELECT uid, fence FROM delivery_log
-WHERE outcome IN ('done', 'dead', 'retried', 'deferred', 'timed-out', 'abandoned') GROUP BY uid, fence HAVING count(*) > 1
+WHERE outcome IN ('done', 'dead', 'retried', 'deferred', 'timed-out', 'abandoned')
+GROUP BY uid, fence HAVING count(*) > 1
 """
 
 _DOUBLE_IN_LANE = """

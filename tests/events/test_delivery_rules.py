@@ -20,6 +20,7 @@ from factory.events.rules import Rules
 from factory.events.subscriptions import Subscription
 from factory.settings import Settings
 from factory.storage.database import Database
+from tests.events.clock import pass_time
 
 NewEvent = Callable[..., Envelope]
 NewError = Callable[..., TaskError]
@@ -31,23 +32,11 @@ READER = Subscription(name="reader", event_types=FAILED, lease=LEASE)
 LANES = Subscription(name="lanes", event_types=FAILED, lease=LEASE, ordered=True)
 BLOCKING = LANES.model_copy(update={"after_dead_letter": "block"})
 HOUR = timedelta(hours=1)
-# Every time that is stored with work in progress.
-_PASS_TIME = """
-WITH a AS (UPDATE delivery SET not_before = not_before - $1::interval, expires_at = expires_at - $1::interval,
-        deadline = deadline - $1::interval),
-    b AS (UPDATE delivery_delayed SET due_at = due_at - $1::interval, expires_at = expires_at - $1::interval)
-UPDATE event_key SET recorded_at = recorded_at - $1::interval
-"""
 
 
 async def publish(database: Database, bus: EventBus, *events: Envelope, **terms: Any) -> int:
     async with database.transaction() as connection:
         return await bus.publish(connection, events, **terms)
-
-
-async def pass_time(database: Database, duration: timedelta) -> None:
-    async with database.transaction() as connection:
-        await connection.execute(_PASS_TIME, duration)
 
 
 async def finish(database: Database, bus: EventBus, deliveries: list[Delivery]) -> frozenset[int]:
