@@ -26,6 +26,7 @@ COMMANDS = {
     "project": "factory.cli.project:app",
     "artifact": "factory.cli.artifact:app",
     "event": "factory.cli.event:app",
+    "subscription": "factory.cli.subscription:app",
     "agent": "factory.cli.agent:app",
     "doctor": "factory.cli.doctor:doctor",
     "version": "factory.cli.version:version",

@@ -16,10 +16,10 @@ from uuid import UUID, uuid4
 
 from factory.domain.errors import ErrorCategory
 from factory.domain.task import TaskError
-from factory.events import dead_letters, declarations, journal, matching, owners, settling, sweeping
+from factory.events import dead_letters, declarations, journal, matching, owners, replaying, settling, sweeping
 from factory.events.claiming import Claims
 from factory.events.dead_letters import Letter
-from factory.events.delivery import Backlog, Cursor, Delivery, LoggedEvent, Owner, Swept
+from factory.events.delivery import Backlog, Cursor, Delivery, LoggedEvent, Owner, Replay, Standing, Swept
 from factory.events.doorbell import Ringer
 from factory.events.envelope import Envelope
 from factory.events.publishing import Publisher, Terms
@@ -51,6 +51,31 @@ class EventBus:
         """Stop matching events for these subscriptions; what was already delivered stays."""
         async with self._database.transaction() as connection:
             await declarations.retract(connection, names)
+
+    async def pause(self, connection: Connection, name: str, *, by: str, reason: str) -> None:
+        """Deliver nothing more of a subscription until it is resumed; it still collects, and what is in flight ends.
+
+        Raises:
+            NotFoundError: There is no such subscription.
+        """
+        await declarations.pause(connection, name, by=by, reason=reason)
+
+    async def resume(self, connection: Connection, name: str) -> None:
+        """Deliver a paused subscription again.
+
+        Raises:
+            NotFoundError: There is no such subscription.
+        """
+        await declarations.resume(connection, name)
+        self._database.after_commit(connection, self._ringer.ring)
+
+    async def standings(self, name: str | None = None) -> list[Standing]:
+        """Return every subscription, or one, with its rules, its backlog and whether it is paused.
+
+        Raises:
+            NotFoundError: There is no such subscription.
+        """
+        return await declarations.standings(self._database, name)
 
     async def publish(
         self,
@@ -266,3 +291,65 @@ class EventBus:
             limit: Most events returned.
         """
         return await matching.matches(self._database, subscription, since, until, limit)
+
+    async def replay(
+        self, connection: Connection, event_id: UUID, *, to: str | None = None, by: str, reason: str
+    ) -> Replay:
+        """Deliver one event of the log once more, as a new delivery that says so.
+
+        Args:
+            connection: In the caller's transaction.
+            event_id: In the log.
+            to: One subscription; every active one that matches unless given.
+            by: Who wants it.
+            reason: Why.
+
+        Raises:
+            BadInputError: The filters of `to` do not let the event pass.
+            NotFoundError: There is no such event, or no such subscription.
+        """
+        replay = await replaying.replay_one(connection, event_id, to, by=by, reason=reason)
+        self._database.after_commit(connection, self._ringer.ring)
+        return replay
+
+    async def begin_replay(
+        self,
+        to: str,
+        since: datetime,
+        until: datetime,
+        *,
+        event_types: Sequence[str] = (),
+        by: str,
+        reason: str,
+    ) -> UUID:
+        """Record that a stretch of time is to be delivered once more; `continue_replay` does it.
+
+        Args:
+            to: The subscription, whose filters apply.
+            since: Events recorded from here on.
+            until: Events recorded before this, and before now.
+            event_types: Only these, of what its filters let pass.
+            by: Who wants it.
+            reason: Why.
+
+        Raises:
+            BadInputError: `since` is not before `until`.
+            NotFoundError: There is no such subscription.
+        """
+        return await replaying.begin(self._database, to, since, until, event_types, by=by, reason=reason)
+
+    async def continue_replay(self, replay: UUID) -> Replay:
+        """Carry a replay out to its end, in pages that are committed one by one.
+
+        Call it again after an interruption: no event is delivered twice or left out.
+
+        Raises:
+            NotFoundError: There is no such replay.
+        """
+        done = await replaying.carry_on(self._database, replay)
+        self._ringer.ring()
+        return done
+
+    async def count_replay(self, to: str, since: datetime, until: datetime, *, event_types: Sequence[str] = ()) -> int:
+        """Tell how many deliveries a replay would make, without making one; see `begin_replay`."""
+        return await replaying.count(self._database, to, since, until, event_types)

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
+from asyncpg import Record
+
+from factory.domain.errors import NotFoundError
 from factory.events import matching
-from factory.events.delivery import Backlog
+from factory.events.delivery import Backlog, Pause, Standing
 from factory.events.subscriptions import Subscription
 from factory.storage.database import Connection, Database
 
@@ -67,6 +70,24 @@ CROSS JOIN LATERAL (
 ) f
 """
 
+# lane_block_by_lane.
+_ALL = """
+SELECT s.*, (SELECT count(*) FROM lane_block b WHERE b.subscription = s.name) AS blocked
+FROM subscription s WHERE $1::text IS NULL OR s.name = $1 ORDER BY s.name
+"""
+
+# Who paused it first stays on record.
+_PAUSE = """
+UPDATE subscription SET paused = true, paused_at = coalesce(paused_at, now()), paused_by = coalesce(paused_by, $2),
+    pause_reason = coalesce(pause_reason, $3)
+WHERE name = $1 RETURNING name
+"""
+
+_RESUME = """
+UPDATE subscription SET paused = false, paused_at = NULL, paused_by = NULL, pause_reason = NULL
+WHERE name = $1 RETURNING name
+"""
+
 
 async def declare(connection: Connection, subscriptions: Iterable[Subscription]) -> None:
     """Store the subscriptions. In order of name, so that processes that start together do not deadlock."""
@@ -98,6 +119,59 @@ async def declare(connection: Connection, subscriptions: Iterable[Subscription])
 async def retract(connection: Connection, names: Iterable[str]) -> None:
     """Stop matching events for the subscriptions."""
     await connection.execute(_RETRACT, sorted(names))
+
+
+async def pause(connection: Connection, name: str, *, by: str, reason: str) -> None:
+    """Hold a subscription; see `EventBus.pause`."""
+    if await connection.fetchval(_PAUSE, name, by, reason) is None:
+        raise _unknown(name)
+
+
+async def resume(connection: Connection, name: str) -> None:
+    """Let a subscription go on; see `EventBus.resume`."""
+    if await connection.fetchval(_RESUME, name) is None:
+        raise _unknown(name)
+
+
+async def standings(database: Database, name: str | None) -> list[Standing]:
+    """Return subscriptions as they stand; see `EventBus.standings`."""
+    async with database.transaction() as connection:
+        found = await connection.fetch(_ALL, name)
+    if name is not None and not found:
+        raise _unknown(name)
+    waiting = await backlog(database, [row["name"] for row in found])
+    return [
+        Standing(
+            subscription=_read(row),
+            active=row["active"],
+            backlog=waiting[row["name"]],
+            blocked=row["blocked"],
+            pause=Pause(row["paused_at"], row["paused_by"], row["pause_reason"]) if row["paused"] else None,
+        )
+        for row in found
+    ]
+
+
+async def find(connection: Connection, name: str) -> Subscription:
+    """Return a declared subscription.
+
+    Raises:
+        NotFoundError: There is none of this name.
+    """
+    row = await connection.fetchrow(_ALL, name)
+    if row is None:
+        raise _unknown(name)
+    return _read(row)
+
+
+def _read(row: Record) -> Subscription:
+    return Subscription(**{field: row[field] for field in Subscription.model_fields})
+
+
+def _unknown(name: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no subscription {name!r}.", remedy="See `factory subscription list`.", field="subscription"
+    )
 
 
 async def backlog(database: Database, names: Iterable[str]) -> dict[str, Backlog]:

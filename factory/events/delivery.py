@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from factory.events.envelope import Envelope
+from factory.events.subscriptions import Subscription
 
 # Stands for "no project" where a column may not be null; no real id is all zero.
 NO_PROJECT = UUID(int=0)
@@ -68,6 +69,45 @@ class Backlog:
     def total(self) -> int:
         """Everything that is not finished."""
         return self.ready + self.delayed + self.in_flight
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Since when a subscription is held, by whom and why; each None where a former version of the code paused it."""
+
+    since: datetime | None
+    by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A subscription and how it stands.
+
+    Attributes:
+        active: Whether it receives new events.
+        blocked: Dead letters that hold one of its lanes each.
+        pause: Why nothing is delivered; None where deliveries go on.
+    """
+
+    subscription: Subscription
+    active: bool
+    backlog: Backlog
+    blocked: int
+    pause: Pause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Events of the past that were delivered once more.
+
+    Attributes:
+        id: Stands in `replay` of every delivery that it made.
+        count: How many deliveries it made.
+    """
+
+    id: UUID
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

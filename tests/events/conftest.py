@@ -15,13 +15,15 @@ from factory.storage.database import Database
 
 TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 
-# I2: every delivery stands in exactly one place: waiting, delayed, dead (open or discarded), or done.
+# I2: every delivery stands in exactly one place: waiting, delayed, dead (open or discarded), cancelled, or done.
+# Replays come on top.
 _MISPLACED = """
 WITH place AS (
-    SELECT subscription, event_id, 'waiting' AS at FROM delivery
-    UNION ALL SELECT subscription, event_id, 'delayed' FROM delivery_delayed
-    UNION ALL SELECT subscription, event_id, 'dead' FROM dead_letter WHERE state <> 'redriven'
-    UNION ALL SELECT subscription, event_id, outcome FROM delivery_log WHERE outcome IN ('done', 'cancelled')
+    SELECT subscription, event_id, 'waiting' AS at FROM delivery WHERE replay IS NULL
+    UNION ALL SELECT subscription, event_id, 'delayed' FROM delivery_delayed WHERE replay IS NULL
+    UNION ALL SELECT subscription, event_id, 'dead' FROM dead_letter WHERE state <> 'redriven' AND replay IS NULL
+    UNION ALL SELECT subscription, event_id, outcome FROM delivery_log
+        WHERE outcome IN ('done', 'cancelled') AND replay IS NULL
 )
 SELECT s.name, e.event_id, array_agg(p.at) AS places
 FROM event e CROSS JOIN subscription s LEFT JOIN place p ON p.subscription = s.name AND p.event_id = e.event_id
