@@ -14,6 +14,7 @@ from factory.events.delivery import NO_PROJECT
 from factory.events.envelope import Envelope
 from factory.events.registry import Registry
 from factory.events.rules import Rules
+from factory.events.subscriptions import LONGEST_TIME_TO_LIVE
 from factory.storage.database import Connection
 
 HIGHEST_PRIORITY = 100
@@ -137,9 +138,11 @@ class Terms:
                 remedy=f"Give one from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}.",
                 field="priority",
             )
-        if self.time_to_live is not None and self.time_to_live <= timedelta():
+        if self.time_to_live is not None and not timedelta() < self.time_to_live <= LONGEST_TIME_TO_LIVE:
             raise BadInputError(
-                f"the time to live is {self.time_to_live}.", remedy="It must be longer than 0.", field="time_to_live"
+                f"the time to live is {self.time_to_live}.",
+                remedy=f"Give one longer than 0 and of at most {LONGEST_TIME_TO_LIVE.days} days.",
+                field="time_to_live",
             )
         if self.available_at is not None and self.available_at.tzinfo is None:
             raise BadInputError(

@@ -11,6 +11,8 @@ from factory.domain.errors import BadInputError
 from factory.events.conditions import LONGEST_PATH, MOST_NAMES, Condition, check_json, compiled
 from factory.events.topics import Topic
 
+LONGEST_TIME_TO_LIVE = timedelta(days=36_500)
+
 
 class Subscription(BaseModel):
     """A declared subscription. An empty filter lets everything pass; all filters must pass.
@@ -48,7 +50,7 @@ class Subscription(BaseModel):
     lease: timedelta = timedelta(minutes=10)
     ordered: bool = False
     priority: int = Field(default=0, ge=-100, le=100)
-    time_to_live: timedelta | None = Field(default=None, gt=timedelta())
+    time_to_live: timedelta | None = Field(default=None, gt=timedelta(), le=LONGEST_TIME_TO_LIVE)
     after_dead_letter: Literal["skip", "block"] = "skip"
     max_backlog: int | None = Field(default=None, ge=1, le=10_000_000)
 
