@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.functional_validators import AfterValidator
 
+from factory.domain.errors import ErrorCategory, TerminalError
 from factory.domain.ids import new_id
 from factory.events.contracts.payload import Payload
 from factory.events.topics import Topic
+from factory.events.upcasting import UPCASTERS, Upcasters
 
 P = TypeVar("P", bound=Payload)
+
+_NAMED_PROBLEMS = 3
 
 
 def _utc(value: datetime) -> datetime:
@@ -104,10 +108,62 @@ class Envelope(BaseModel):
             artifact_uri=artifact_uri,
         )
 
-    def read(self, contract: type[P]) -> P:
-        """Return the payload as its contract, ignoring fields of newer minor versions.
+    @classmethod
+    def trusted(cls, **fields: Any) -> Self:
+        """Make an envelope of values that were validated when the event was published: a row of the event log.
+
+        Nothing is checked. The caller gives every field, with the types of this class: ids as UUID, the topic as a
+        `Topic`, the time in UTC.
+        """
+        event = cls.__new__(cls)
+        # What `model_construct` sets, without looking each field up again. The model is frozen for everyone else.
+        object.__setattr__(event, "__dict__", fields)
+        object.__setattr__(event, "__pydantic_fields_set__", _FIELDS)
+        object.__setattr__(event, "__pydantic_extra__", None)
+        object.__setattr__(event, "__pydantic_private__", None)
+        return event
+
+    def read(self, contract: type[P], *, upcasters: Upcasters = UPCASTERS) -> P:
+        """Return the payload as its contract, ignoring fields of newer minor versions; an older one is upcast.
 
         Raises:
-            pydantic.ValidationError: The payload does not fulfil the contract.
+            TerminalError: It is another event or a newer version, no upcaster leads to this version, an upcaster
+                failed, or the payload does not fulfil the contract. The category is always SCHEMA.
         """
-        return contract.model_validate(self.payload, extra="ignore")
+        if self.event_type != contract.event_type:
+            raise _unreadable(f"event {self.event_id} is a {self.event_type}, not a {contract.event_type}.")
+        payload = self.payload
+        if self.version != contract.event_version:
+            chain = upcasters.chain(self.event_type, self.version, contract.event_version)
+            if chain is None:
+                raise _unreadable(
+                    f"event {self.event_id} is {self.event_type} v{self.version} and cannot be read as "
+                    f"v{contract.event_version}.",
+                    f"Register an upcaster from v{self.version}, or update the reader.",
+                )
+            for step in chain:
+                payload = step(payload)
+        try:
+            return contract.__pydantic_validator__.validate_python(payload, extra="ignore")  # type: ignore[no-any-return]
+        except ValidationError as error:
+            path = f", upcast from v{self.version}," if self.version != contract.event_version else ""
+            raise _unreadable(
+                f"the payload of {self.event_type} v{contract.event_version} ({self.event_id}){path} breaks its "
+                f"contract: {problems(error)}.",
+                "Mend the upcaster, then redrive the dead letter." if path else "Mend the publisher.",
+            ) from error
+
+
+_FIELDS = set(Envelope.model_fields)
+
+
+def problems(error: ValidationError) -> str:
+    """Name the first fields at fault and what is wrong with them."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    named = [f"{'.'.join(map(str, problem['loc'])) or 'payload'}: {problem['msg']}" for problem in found]
+    more = [f"and {len(named) - _NAMED_PROBLEMS} more"] if len(named) > _NAMED_PROBLEMS else []
+    return "; ".join(named[:_NAMED_PROBLEMS] + more)
+
+
+def _unreadable(message: str, remedy: str = "") -> TerminalError:
+    return TerminalError(message, category=ErrorCategory.SCHEMA, remedy=remedy, field="payload")
