@@ -25,7 +25,6 @@ _KNOWN = frozenset(
 # What a reader of JSON never sees.
 _WITHOUT_MEANING = frozenset({"title", "examples", "$comment", "$defs", "$schema", "$id", "discriminator"})
 _SHOWN = 80
-_NULL = {"type": "null"}
 _MISSING = object()
 
 
@@ -97,15 +96,17 @@ class Comparison:
         if old_all is None or new_all is None:
             self.add("unknown-construct", path, old, new)
             return
-        old_null, new_null = _NULL in old_all, _NULL in new_all
-        old_rest = [variant for variant in old_all if variant != _NULL]
-        new_rest = [variant for variant in new_all if variant != _NULL]
+        old_rest = [variant for variant in old_all if variant.get("type") != "null"]
+        new_rest = [variant for variant in new_all if variant.get("type") != "null"]
+        old_null, new_null = len(old_rest) < len(old_all), len(new_rest) < len(new_all)
         if bool(old_rest) != bool(new_rest):
             self.add("type-changed", path, _kind(old), _kind(new))
             return
         if old_null != new_null:
             self.add("null-allowed" if new_null else "null-forbidden", path)
         if len(old_rest) == len(new_rest) == 1:
+            if "anyOf" in old and "anyOf" in new:
+                self._meaning(old_rest[0], new_rest[0], path)
             self._variant(old_rest[0], new_rest[0], path)
             return
         # A variant of the same form is the same; of those left over, one on each side is one that changed.
@@ -255,10 +256,10 @@ def unknown_keywords(schema: Any, path: str = "") -> Iterator[tuple[str, str]]: 
 
 
 def _alternatives(node: Schema, root: Schema) -> list[dict[str, Any]] | None:
-    """Return the forms a value may have, without the annotations around them; None where that cannot be told."""
-    own = {key: value for key, value in node.items() if key not in _ANNOTATIONS and not _root_mark(key)}
+    """Return the forms a value may have; None where that cannot be told."""
+    own = {key: value for key, value in node.items() if not _root_mark(key)}
     if "anyOf" in own:
-        if set(own) - {"anyOf", "discriminator"}:
+        if set(own) - {"anyOf", "discriminator", *_ANNOTATIONS}:
             return None
         found: list[dict[str, Any]] = []
         for variant in own["anyOf"]:
@@ -270,7 +271,7 @@ def _alternatives(node: Schema, root: Schema) -> list[dict[str, Any]] | None:
         return found
     kinds = own.get("type")
     if isinstance(kinds, list):
-        return [_NULL if kind == "null" else {**own, "type": kind} for kind in kinds]
+        return [{**own, "type": kind} for kind in kinds]
     return [own]
 
 
@@ -289,11 +290,7 @@ def _expanded(node: Any, root: Schema, depth: int) -> Any:  # noqa: ANN401 - JSO
     if not isinstance(node, dict) or depth > 12:  # noqa: PLR2004 - deeper than payloads are; ends recursive schemas
         return node
     resolved = resolve(node, root) or node
-    return {
-        key: _expanded(value, root, depth + 1)
-        for key, value in resolved.items()
-        if key not in _WITHOUT_MEANING or key == "title"
-    }
+    return {key: _expanded(value, root, depth + 1) for key, value in resolved.items() if key not in _WITHOUT_MEANING}
 
 
 def _enumeration(schema: Schema) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""The compatibility check: may these contracts follow those that were released? (R08)
+"""The compatibility check: may these contracts follow those that were released (R08)?
 
 Within a major version every change must be safe for new readers of old events and for old readers of new events:
 writers are strict (they send no field that the contract does not name), readers tolerant (they ignore such fields).

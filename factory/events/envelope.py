@@ -109,7 +109,7 @@ class Envelope(BaseModel):
         )
 
     @classmethod
-    def trusted(cls, **fields: Any) -> Self:
+    def trusted(cls, **fields: Any) -> Self:  # noqa: ANN401 - every field has its own type
         """Make an envelope of values that were validated when the event was published: a row of the event log.
 
         Nothing is checked. The caller gives every field, with the types of this class: ids as UUID, the topic as a

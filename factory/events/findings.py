@@ -82,7 +82,7 @@ RULES = {
         # Fields
         _allowed("optional-field-added"),
         _refused("required-field-added", _B, "Give it a default, or put it into a new major version."),
-        _refused("field-removed", _F, "Deprecate it in a minor version first, then leave it out of a new major version."),
+        _refused("field-removed", _F, "Deprecate it in a minor version, then leave it out of a new major version."),
         _refused("deprecated-field-removed", _F, "It is deprecated; leave it out of a new major version only."),
         _refused("field-became-optional", _F),
         _refused("field-became-required", _B),
@@ -109,7 +109,7 @@ RULES = {
         _allowed("default-changed", severity=Severity.NOTED),
         _refused("format-changed", _BOTH),
         _refused("unit-changed", _NONE, "Add a field with the new unit and deprecate this one."),
-        _refused("silent-unit-added", _NONE, "Say in `changes` that the unit is written down now, by the field's name."),
+        _refused("silent-unit-added", _NONE, "Say in `changes` that the field has its unit now, by its name."),
         _allowed("unit-added", severity=Severity.NOTED),
         # Whole contracts
         _allowed("contract-added"),
@@ -117,17 +117,17 @@ RULES = {
         _allowed("no-upcaster", "Register an upcaster, or new readers cannot read old events.", Severity.NOTED),
         _refused("contract-removed", _BOTH, "Deprecate the version first, with a sunset."),
         _refused("removed-before-sunset", _BOTH, "Keep the version until its sunset."),
-        _refused("retirement-not-recorded", _NONE, "Add the version to RETIRED in factory/events/contracts/retired.py."),
+        _refused("retirement-not-recorded", _NONE, "Add it to RETIRED in factory/events/contracts/retired.py."),
         _allowed("contract-retired"),
         _allowed("version-deprecated"),
         _allowed("version-deprecation-changed", severity=Severity.NOTED),
         _refused("sunset-brought-forward", _NONE, "A sunset that was announced may only move back."),
         _allowed("topic-added"),
         _refused("topic-removed", _BOTH, "Subscribers of the topic would miss the event. " + _NEXT_MAJOR),
-        _refused("minor-bump-missing", _NONE, "Add a note to `changes` of the contract: its number is the minor version."),
+        _refused("minor-bump-missing", _NONE, "Add a note to the contract's `changes`: they count the minor versions."),
         _refused("history-rewritten", _NONE, "Notes of released versions stay as they are; add a new one."),
         # Limits of the check
         _refused("unknown-construct", _BOTH, "The check cannot reason about it; describe the field without it."),
-        _refused("containment-unproven", _BOTH, "No rule saw it, but the schemas do not contain one another. " + _NEXT_MAJOR),
+        _refused("containment-unproven", _BOTH, "One does not contain the other, for no rule's reason. " + _NEXT_MAJOR),
     )
 }  # fmt: skip
