@@ -18,6 +18,7 @@ from factory.domain.errors import BadInputError
 
 _FILE = re.compile(r"^([A-Za-z][A-Za-z0-9_]*)/v([1-9][0-9]*)\.json$")
 _RELEASE = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?$")
+_REVISION = re.compile(r"(.*?)((?:~\d*|\^)*)", re.DOTALL)
 _TAGS = b"refs/tags/"
 
 
@@ -52,8 +53,8 @@ def from_revision(folder: Path, revision: str) -> Baseline:
     """
     with closing(_repository(folder)) as repo:
         try:
-            commit = parse_commit(repo, revision)
-        except (KeyError, ValueError):
+            commit = _commit(repo, revision)
+        except (KeyError, ValueError, IndexError):
             raise BadInputError(
                 f"{revision!r} is neither a folder nor a revision of the Git repository.",
                 remedy="Name a folder, a tag, a branch or a commit.",
@@ -91,6 +92,19 @@ def _tags(repo: Repo) -> Iterator[tuple[tuple[int, ...], str, Commit]]:
             found = repo[found.object[1]]
         if matched and isinstance(found, Commit):
             yield tuple(int(part or 0) for part in matched.groups()), name, found
+
+
+def _commit(repo: Repo, revision: str) -> Commit:
+    """Find a commit by its name; `~n` and `^` after it lead to its first parents."""
+    name, steps = _REVISION.fullmatch(revision).groups()  # type: ignore[union-attr]
+    commit = parse_commit(repo, name)
+    for step in re.findall(r"~\d*|\^", steps):
+        for _ in range(int(step[1:] or 1)):
+            parent = repo[commit.parents[0]]
+            if not isinstance(parent, Commit):
+                raise KeyError(revision)
+            commit = parent
+    return commit
 
 
 def _repository(folder: Path) -> Repo:

@@ -5,7 +5,7 @@ writers are strict (they send no field that the contract does not name), readers
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -21,8 +21,9 @@ Contracts = Mapping[Key, Schema]
 
 # What a new major version may not do without notice either; everything else is what it is for.
 _ALSO_ACROSS_MAJORS = frozenset({"field-removed", "unknown-construct"})
-# Which rules the containment of the schemas speaks about.
 _OBJECT_KEYWORDS = ("properties", "$defs")
+# jsoncompat takes `$id` for a reference and knows only local ones.
+_NAMES_OF_DOCUMENTS = ("$schema", "$id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def opened(schema: Any) -> Any:  # noqa: ANN401 - JSON
     )
 
 
-def _rewrite(node: Any, change: Any) -> Any:  # noqa: ANN401 - JSON
+def _rewrite(node: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:  # noqa: ANN401 - JSON
     if isinstance(node, list):
         return [_rewrite(item, change) for item in node]
     if not isinstance(node, dict):
@@ -145,7 +146,7 @@ def _rewrite(node: Any, change: Any) -> Any:  # noqa: ANN401 - JSON
             inner[key] = {name: _rewrite(field, change) for name, field in value.items()}
         elif key in {"default", "const", "enum", "examples"}:
             inner[key] = value
-        elif not key.startswith("x-"):
+        elif not key.startswith("x-") and key not in _NAMES_OF_DOCUMENTS:
             inner[key] = _rewrite(value, change)
     return change(inner) if "properties" in node else inner
 
