@@ -106,6 +106,11 @@ def check(
     return Report(tuple(findings))
 
 
+def stale_files(names: Iterable[str]) -> Report:
+    """Report schema files that do not say what the code says."""
+    return Report(tuple(_finding("schema-file-differs", name) for name in names))
+
+
 def merge(reports: Sequence[Report]) -> Report:
     """Return the findings of several comparisons, each once."""
     return Report(tuple(dict.fromkeys(finding for report in reports for finding in report.findings)))

@@ -126,6 +126,7 @@ RULES = {
         _refused("topic-removed", _BOTH, "Subscribers of the topic would miss the event. " + _NEXT_MAJOR),
         _refused("minor-bump-missing", _NONE, "Add a note to the contract's `changes`: they count the minor versions."),
         _refused("history-rewritten", _NONE, "Notes of released versions stay as they are; add a new one."),
+        _refused("schema-file-differs", _NONE, "Run `python -m factory.events.registry --write` and commit the files."),
         # Limits of the check
         _refused("unknown-construct", _BOTH, "The check cannot reason about it; describe the field without it."),
         _refused("containment-unproven", _BOTH, "One does not contain the other, for no rule's reason. " + _NEXT_MAJOR),

@@ -234,7 +234,7 @@ def schema_of(contract: type[Payload]) -> dict[str, Any]:
     head: dict[str, Any] = {
         "$schema": SCHEMA_DIALECT,
         "$id": f"urn:factory:contract:{contract.event_type}:v{contract.event_version}",
-        TOPICS: sorted(contract.event_topics),
+        TOPICS: sorted(topic.value for topic in contract.event_topics),
     }
     if contract.event_changes:
         head[CHANGES] = list(contract.event_changes)

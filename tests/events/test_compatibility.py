@@ -13,6 +13,7 @@ from factory.events.registry import REGISTRY, schema_of
 TODAY = date(2026, 6, 1)
 TEXT = {"type": "string"}
 NULL = {"type": "null"}
+NOT_A_SCHEMA = True
 
 
 def contract(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, Any]:
@@ -22,8 +23,8 @@ def contract(properties: dict[str, Any], *required: str, **more: Any) -> dict[st
     }  # fmt: skip
 
 
-def field(schema: Any, *, required: bool = False, **more: Any) -> dict[str, Any]:
-    return contract({"a": schema}, *(["a"] if required else []), **more)
+def field(schema: Any, marks: dict[str, Any] | None = None, *, required: bool = False) -> dict[str, Any]:
+    return {**contract({"a": schema}, *(["a"] if required else [])), **(marks or {})}
 
 
 def nested(inner: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +68,8 @@ CHANGES = [
     ("length limited", field(TEXT), field({**TEXT, "maxLength": 9}), {"constraint-tightened"}, False),
     ("pattern added", field(TEXT), field({**TEXT, "pattern": "^a"}), {"constraint-tightened"}, False),
     ("pattern dropped", field({**TEXT, "pattern": "^a"}), field(TEXT), {"constraint-loosened"}, False),
-    ("pattern changed", field({**TEXT, "pattern": "^a"}), field({**TEXT, "pattern": "^b"}), {"constraint-changed"}, False),
+    ("pattern changed", field({**TEXT, "pattern": "^a"}), field({**TEXT, "pattern": "^b"}),
+     {"constraint-changed"}, False),
     ("required to optional", field(TEXT, required=True), field(TEXT), {"field-became-optional"}, False),
     ("optional to required", field(TEXT), field(TEXT, required=True), {"field-became-required"}, False),
     ("null allowed", field(TEXT), field({"anyOf": [TEXT, NULL]}), {"null-allowed"}, False),
@@ -85,24 +87,27 @@ CHANGES = [
     ("zero is not false", field({"default": 0}), field({"default": False}), {"default-changed"}, True),
     ("description changed", field({**TEXT, "description": "x"}), field({**TEXT, "description": "y"}),
      {"description-changed"}, True),
-    ("contract described anew", field(TEXT), field(TEXT, description="Another."), {"description-changed"}, True),
+    ("contract described anew", field(TEXT), field(TEXT, {"description": "Another."}), {"description-changed"}, True),
     ("format changed", field({**TEXT, "format": "uuid"}), field({**TEXT, "format": "date"}), {"format-changed"}, False),
     ("format added", field(TEXT), field({**TEXT, "format": "uuid"}), {"constraint-tightened"}, False),
     ("format dropped", field({**TEXT, "format": "uuid"}), field(TEXT), {"constraint-loosened"}, False),
     ("unit changed", field({**BOUNDED, "x-unit": "s"}), field({**BOUNDED, "x-unit": "ms"}), {"unit-changed"}, False),
     ("unit added", field(BOUNDED), field({**BOUNDED, "x-unit": "s"}), {"unit-added"}, True),
-    ("topic added", field(TEXT), field(TEXT, **{"x-topics": ["system", "vision"]}), {"topic-added"}, True),
-    ("topic removed", field(TEXT), field(TEXT, **{"x-topics": ["vision"]}), {"topic-added", "topic-removed"}, False),
-    ("extra fields allowed", field(TEXT), field(TEXT, additionalProperties=True), {"additional-properties-allowed"}, False),
-    ("extra fields forbidden", field(TEXT, additionalProperties=True), field(TEXT), {"additional-properties-forbidden"},
-     False),
+    ("topic added", field(TEXT), field(TEXT, {"x-topics": ["system", "vision"]}), {"topic-added"}, True),
+    ("topic removed", field(TEXT), field(TEXT, {"x-topics": ["vision"]}), {"topic-added", "topic-removed"}, False),
+    ("extra fields allowed", field(TEXT), field(TEXT, {"additionalProperties": True}),
+     {"additional-properties-allowed"}, False),
+    ("extra fields forbidden", field(TEXT, {"additionalProperties": True}), field(TEXT),
+     {"additional-properties-forbidden"}, False),
     ("values of a map", field({"type": "object", "additionalProperties": TEXT}),
      field({"type": "object", "additionalProperties": BOUNDED}), {"type-changed"}, False),
     ("field in a map", field({"type": "object", "additionalProperties": TEXT}),
-     field({"type": "object", "additionalProperties": TEXT, "properties": {"x": BOUNDED}}), {"field-shadows-map"}, False),
+     field({"type": "object", "additionalProperties": TEXT, "properties": {"x": BOUNDED}}),
+     {"field-shadows-map"}, False),
     ("field in an object", field(OBJECT), field({**OBJECT, "properties": {"x": TEXT, "y": TEXT}}),
      {"optional-field-added"}, True),
-    ("field out of a definition", nested(OBJECT), nested({"type": "object", "properties": {}}), {"field-removed"}, False),
+    ("field out of a definition", nested(OBJECT), nested({"type": "object", "properties": {}}),
+     {"field-removed"}, False),
     ("field into a definition", nested(OBJECT), nested({**OBJECT, "properties": {"x": TEXT, "y": TEXT}}),
      {"optional-field-added"}, True),
     ("definition written out", nested(OBJECT), contract({"items": {"type": "array", "items": OBJECT}}), set(), True),
@@ -111,7 +116,8 @@ CHANGES = [
     ("items forgotten", field({"type": "array", "items": TEXT}), field({"type": "array"}), {"type-changed"}, False),
     ("fewer items", field({"type": "array", "items": TEXT}), field({"type": "array", "items": TEXT, "maxItems": 3}),
      {"constraint-tightened"}, False),
-    ("tuple grown", field({"type": "array", "prefixItems": [TEXT]}), field({"type": "array", "prefixItems": [TEXT, TEXT]}),
+    ("tuple grown", field({"type": "array", "prefixItems": [TEXT]}),
+     field({"type": "array", "prefixItems": [TEXT, TEXT]}),
      {"type-changed"}, False),
     ("in a tuple", field({"type": "array", "prefixItems": [TEXT]}), field({"type": "array", "prefixItems": [BOUNDED]}),
      {"type-changed"}, False),
@@ -120,15 +126,16 @@ CHANGES = [
      {"unknown-construct"}, False),
     ("reference to nowhere", field(TEXT), field({"$ref": "#/$defs/Gone"}), {"unknown-construct"}, False),
     ("reference elsewhere", field(TEXT), field({"$ref": "urn:x"}), {"unknown-construct"}, False),
-    ("true for a schema", field(TEXT), field(True), {"unknown-construct"}, False),
+    ("true for a schema", field(TEXT), field(NOT_A_SCHEMA), {"unknown-construct"}, False),
     ("required without a field", field(TEXT), contract({"a": TEXT}, "b"), {"containment-unproven"}, False),
-    ("deprecated as a whole", field(TEXT), field(TEXT, **{"x-deprecation": {"successor": 2, "sunset": "2027-01-01"}}),
+    ("deprecated as a whole", field(TEXT),
+     field(TEXT, {"x-deprecation": {"successor": 2, "sunset": "2027-01-01"}}),
      {"version-deprecated"}, True),
-    ("sunset later", field(TEXT, **{"x-deprecation": {"successor": 2, "sunset": "2027-01-01"}}),
-     field(TEXT, **{"x-deprecation": {"successor": 2, "sunset": "2028-01-01"}}), {"version-deprecation-changed"}, True),
-    ("sunset earlier", field(TEXT, **{"x-deprecation": {"successor": 2, "sunset": "2027-01-01"}}),
-     field(TEXT, **{"x-deprecation": {"successor": 2, "sunset": "2026-01-01"}}), {"sunset-brought-forward"}, False),
-    ("titles", field({**TEXT, "title": "A"}), field({**TEXT, "title": "B"}, title="Other"), set(), True),
+    ("sunset later", field(TEXT, {"x-deprecation": {"successor": 2, "sunset": "2027-01-01"}}),
+     field(TEXT, {"x-deprecation": {"successor": 2, "sunset": "2028-01-01"}}), {"version-deprecation-changed"}, True),
+    ("sunset earlier", field(TEXT, {"x-deprecation": {"successor": 2, "sunset": "2027-01-01"}}),
+     field(TEXT, {"x-deprecation": {"successor": 2, "sunset": "2026-01-01"}}), {"sunset-brought-forward"}, False),
+    ("titles", field({**TEXT, "title": "A"}), field({**TEXT, "title": "B"}, {"title": "Other"}), set(), True),
 ]  # fmt: skip
 
 
@@ -154,7 +161,7 @@ def test_every_rule_has_a_case() -> None:
     whole = {
         "contract-added", "version-added", "no-upcaster", "contract-removed", "removed-before-sunset",
         "retirement-not-recorded", "contract-retired", "minor-bump-missing", "history-rewritten",
-        "silent-description-change", "silent-default-change", "silent-unit-added",
+        "silent-description-change", "silent-default-change", "silent-unit-added", "schema-file-differs",
     }  # fmt: skip
     assert set().union(*(case[3] for case in CHANGES)) | whole == set(RULES)
 
@@ -229,7 +236,7 @@ def check_types(old: dict[int, Any], new: dict[int, Any], **more: Any) -> Report
 
 
 def ending(sunset: str) -> dict[str, Any]:
-    return field(TEXT, **{"x-deprecation": {"successor": 2, "sunset": sunset}})
+    return field(TEXT, {"x-deprecation": {"successor": 2, "sunset": sunset}})
 
 
 def test_a_field_leaves_with_a_new_major_version_after_its_deprecation() -> None:
