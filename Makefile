@@ -42,6 +42,7 @@ check-code: $(VENV)/.installed-dev system
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/factory contract check
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can mend.

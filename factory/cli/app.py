@@ -28,6 +28,7 @@ COMMANDS = {
     "event": "factory.cli.event:app",
     "subscription": "factory.cli.subscription:app",
     "agent": "factory.cli.agent:app",
+    "contract": "factory.cli.contract:app",
     "doctor": "factory.cli.doctor:doctor",
     "version": "factory.cli.version:version",
 }
