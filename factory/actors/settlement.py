@@ -54,7 +54,7 @@ class Settler:
         if not results:
             return
         try:
-            async with self._database.transaction() as connection:
+            async with self._database.transaction(hot=True) as connection:
                 await self._commit(connection, results)
         except Exception as error:
             if is_passing(error):

@@ -28,7 +28,6 @@ from factory.control.orchestrator import Orchestrator
 from factory.domain.task import TASK_ASSIGNED, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery, Owner
-from factory.events.doorbell import Doorbell
 from factory.observability.logs import configure_logging
 from factory.observability.traces import Tracing, start_tracing
 from factory.recovery.classification import classify
@@ -149,7 +148,7 @@ class Supervisor:
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        async with Doorbell(self._database, self._wake.set):
+        async with self._bus.doorbell(self._wake.set):
             await asyncio.Event().wait()
 
     async def _claim_and_dispatch(self) -> None:
@@ -270,7 +269,7 @@ class Supervisor:
 
         async def look_up() -> None:
             jobs.clear()
-            async with self._database.transaction() as connection:
+            async with self._database.transaction(hot=True) as connection:
                 found, unready = await prepare(connection, deliveries, self._settings.blueprint_dir, pool.spec.facts)
                 assigned = [(job.task.id, job.task.attempt) for job in found if job.task.event_type == TASK_ASSIGNED]
                 await tasks.start_tasks(connection, assigned)

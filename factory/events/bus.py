@@ -9,7 +9,7 @@ Guarantees:
       written in the transaction of `finish`, for the deliveries it returns, happen at most once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,7 +20,7 @@ from factory.events import dead_letters, declarations, journal, matching, owners
 from factory.events.claiming import Claims
 from factory.events.dead_letters import Letter
 from factory.events.delivery import Backlog, Cursor, Delivery, LoggedEvent, Owner, Replay, Standing, Swept
-from factory.events.doorbell import Ringer
+from factory.events.doorbell import Doorbell, Ringer
 from factory.events.envelope import Envelope
 from factory.events.publishing import Publisher, Terms
 from factory.events.registry import REGISTRY, Registry
@@ -68,6 +68,13 @@ class EventBus:
         """
         await declarations.resume(connection, name)
         self._database.after_commit(connection, self._ringer.ring)
+
+    def doorbell(self, on_ring: Callable[[], None]) -> Doorbell:
+        """Return an asynchronous context manager in which there is a call whenever work may have come.
+
+        At once where this bus published, soon where another process did.
+        """
+        return Doorbell(self._database, on_ring, ringer=self._ringer)
 
     async def standings(self, name: str | None = None) -> list[Standing]:
         """Return every subscription, or one, with its rules, its backlog and whether it is paused.

@@ -15,7 +15,7 @@ import asyncpg
 
 from factory.domain.errors import TerminalError
 from factory.domain.task import TaskError
-from factory.events import dead_letters, declarations, loading, sweeping
+from factory.events import dead_letters, loading, sweeping
 from factory.events.dead_letters import Letter
 from factory.events.delivery import Delivery, Owner
 from factory.events.publishing import HIGHEST_PRIORITY, LOWEST_PRIORITY, Publisher
@@ -184,9 +184,8 @@ class Claims:
         """Take in one transaction. If its outcome is unknown, the claim's id tells afterwards."""
         while True:
             try:
-                async with self._database.transaction() as connection:
+                async with self._database.transaction(hot=True) as connection:
                     await self._promote(connection)
-                    await connection.execute(declarations.USE_INDEXES)
                     taken = await self._take_unordered(connection, capacity, owner, claim)
                     taken += await self._take_ordered(connection, capacity, owner, claim)
                     return await loading.load(connection, sorted(taken, key=_urgency))

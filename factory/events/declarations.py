@@ -14,9 +14,6 @@ from factory.storage.database import Connection, Database
 # Counting a long queue exactly would cost more than serving it.
 COUNT_LIMIT = 1_000
 
-# The statistics of a queue are always wrong, and a plan made while it was empty must not scan it when it is full.
-USE_INDEXES = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
-
 _RULES = (
     "topics", "event_types", "projects", "agents", "payload", "condition_path", "conditions", "max_attempts",
     "max_losses", "lease", "ordered", "priority", "time_to_live", "after_dead_letter", "max_backlog",
@@ -176,8 +173,7 @@ def _unknown(name: str) -> NotFoundError:
 
 async def backlog(database: Database, names: Iterable[str]) -> dict[str, Backlog]:
     """Count what waits; see `EventBus.backlog`."""
-    async with database.transaction() as connection:
-        await connection.execute(USE_INDEXES)
+    async with database.transaction(hot=True) as connection:
         found = await connection.fetch(_BACKLOG, sorted(set(names)), COUNT_LIMIT)
     return {
         row["name"]: Backlog(

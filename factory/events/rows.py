@@ -6,6 +6,7 @@ from typing import Any
 from asyncpg import Record
 
 from factory.events.envelope import Envelope
+from factory.events.topics import Topic
 
 COLUMNS = (
     "event_id, event_type, version, topic, project_id, originating_agent, trace_id, traceparent, correlation_id, "
@@ -38,11 +39,11 @@ def to_arrays(events: Sequence[Envelope]) -> list[list[Any]]:
 
 def to_envelope(row: Record) -> Envelope:
     """Read an event back from its row."""
-    return Envelope(
+    return Envelope.trusted(
         event_id=row["event_id"],
         event_type=row["event_type"],
         version=row["version"],
-        topic=row["topic"],
+        topic=Topic(row["topic"]),
         project_id=row["project_id"],
         originating_agent=row["originating_agent"],
         trace_id=row["trace_id"],

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Self, TypeAlias, TypeVar
@@ -34,6 +34,8 @@ _LOST = (
 )
 # Everything that asyncpg raises.
 CLIENT_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+# The statistics of a queue are always wrong, and a plan made while it was empty must not scan it when it is full.
+_HOT = {"enable_seqscan": "off", "enable_bitmapscan": "off", "plan_cache_mode": "force_generic_plan"}
 _CONTENTION = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -71,6 +73,7 @@ class Database:
         self._settings = settings
         self._server = server
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._hot_pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._after_commit: dict[int, list[Callable[[], None]]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self.dsn = dsn
@@ -110,8 +113,9 @@ class Database:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
+        pools = [pool for pool in (self._pool, self._hot_pool) if pool is not None]
+        self._pool = self._hot_pool = None
+        for pool in pools:
             try:
                 await asyncio.wait_for(pool.close(), timeout=10)
             except CLIENT_ERRORS:
@@ -126,15 +130,19 @@ class Database:
         await self.close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
+    async def transaction(self, *, hot: bool = False) -> AsyncIterator[Connection]:
         """Run a block in one READ COMMITTED transaction.
+
+        Args:
+            hot: On a connection that plans each statement once and always by its indexes: for the few statements of
+                the event core, which are run all the time and whose tables no statistics describe in time.
 
         Raises:
             CommitUnknownError: The connection broke during COMMIT.
             DatabaseUnavailableError: The server did not come back within `database_connect_timeout`.
         """
-        pool = self._open_pool()
-        connection, transaction = await self._patiently(self._begin)
+        pool = self._open_pool(hot=hot)
+        connection, transaction = await self._patiently(lambda: self._begin(pool))
         hooks = self._after_commit[id(connection)] = []
         try:
             try:
@@ -199,22 +207,27 @@ class Database:
         """Open a connection outside the pool (to LISTEN on); the caller closes it."""
         return await self._patiently(self._connect)
 
-    def _open_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
-        if self._pool is None:
+    def _open_pool(self, *, hot: bool = False) -> "asyncpg.Pool[asyncpg.Record]":
+        pool = self._hot_pool if hot else self._pool
+        if pool is None:
             raise DatabaseUnavailableError("the database is closed.", remedy="Open it with Database.open.")
-        return self._pool
+        return pool
 
     async def _prepare(self, name: str) -> None:
         if self._server is not None:
             await _ensure_database(self._server.dsn("postgres"), name)
         await migrate(self.dsn)
-        self._pool = await asyncpg.create_pool(
+        self._pool = await self._create_pool({})
+        self._hot_pool = await self._create_pool(_HOT)
+
+    async def _create_pool(self, more_settings: Mapping[str, str]) -> "asyncpg.Pool[asyncpg.Record]":
+        return await asyncpg.create_pool(
             self.dsn,
             min_size=0,
             max_size=self._settings.database_pool_size,
             max_inactive_connection_lifetime=300,
             timeout=_CONNECT_SECONDS,
-            server_settings=self._server_settings(),
+            server_settings={**self._server_settings(), **more_settings},
             init=_init_connection,
             reset=_leave_as_it_is,
         )
@@ -233,8 +246,9 @@ class Database:
             "idle_in_transaction_session_timeout": _milliseconds(self._settings.database_idle_timeout),
         }
 
-    async def _begin(self) -> tuple["PoolConnectionProxy[asyncpg.Record]", Transaction]:
-        pool = self._open_pool()
+    async def _begin(
+        self, pool: "asyncpg.Pool[asyncpg.Record]"
+    ) -> tuple["PoolConnectionProxy[asyncpg.Record]", Transaction]:
         connection = await pool.acquire()
         transaction = connection.transaction()
         try:
