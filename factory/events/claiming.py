@@ -150,6 +150,10 @@ class _Want:
     rest: int | None = None
 
 
+# The server may still be committing a claim whose client is gone; until then that claim holds FOR KEY SHARE.
+_AWAIT_CLAIMS = "SELECT FROM delivery_owner WHERE epoch = $1 FOR UPDATE"
+
+
 class Claims:
     """Claims of one process. Remembers, per subscription and band, where the last round over the projects ended."""
 
@@ -182,9 +186,14 @@ class Claims:
 
     async def _take(self, capacity: Mapping[str, int], owner: Owner, claim: UUID) -> list[Delivery]:
         """Take in one transaction. If its outcome is unknown, the claim's id tells afterwards."""
+        unknown = False
         while True:
             try:
                 async with self._database.transaction(hot=True) as connection:
+                    if unknown:
+                        await connection.execute(_AWAIT_CLAIMS, owner.epoch)
+                        if found := await loading.load_claim(connection, owner.epoch, claim):
+                            return found
                     await self._promote(connection)
                     taken = await self._take_unordered(connection, capacity, owner, claim)
                     taken += await self._take_ordered(connection, capacity, owner, claim)
@@ -192,9 +201,7 @@ class Claims:
             except Exception as error:
                 if not is_connection_lost(error):
                     raise
-            async with self._database.transaction() as connection:
-                if found := await loading.load_claim(connection, owner.epoch, claim):
-                    return found
+                unknown = True
 
     async def _promote(self, connection: Connection) -> None:
         if time.monotonic() - self._promoted_at >= self._rules.promote_seconds:

@@ -27,10 +27,13 @@ _END = "UPDATE delivery_owner SET ended_at = clock_timestamp() WHERE epoch = ANY
 
 # delivery_taken. Rows that a transaction has locked are passed over: the lost owner may be about to finish them, and
 # a claim locks for a moment what another has just taken. A supervisor's death says nothing against the work it held,
-# so the attempt is given back and only the loss is counted.
+# so the attempt is given back and only the loss is counted; what was lost too often is left to the sweep, which gives
+# it up.
 _TAKE_BACK = """
 WITH orphan AS (
-    SELECT id FROM delivery WHERE owner = ANY ($1) ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT id FROM delivery d WHERE owner = ANY ($1)
+        AND ($3 = 0 OR losses + $3 < (SELECT max_losses FROM subscription s WHERE s.name = d.subscription))
+    ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED
 ), released AS (
     UPDATE delivery d SET owner = NULL, claim = NULL, deadline = NULL, attempt = greatest(d.attempt - 1, 0),
         losses = d.losses + $3
@@ -103,13 +106,17 @@ async def take_back(
 
 async def _take_back_the_rest(database: Database, name: str, *, losses: int) -> int:
     """Release what was passed over because it was locked; what stays locked is left to the sweep."""
+
+    async def work(connection: Connection) -> int | None:
+        epochs = [row["epoch"] for row in await connection.fetch(_ENDED_HOLDERS, name)]
+        return await take_back(connection, epochs, losses=losses) if epochs else None
+
     released = 0
     for _ in range(_ROUNDS):
-        async with database.transaction() as connection:
-            epochs = [row["epoch"] for row in await connection.fetch(_ENDED_HOLDERS, name)]
-            if not epochs:
-                break
-            released += await take_back(connection, epochs, losses=losses)
+        count = await database.run(work)
+        if count is None:
+            break
+        released += count
         await asyncio.sleep(_PAUSE_SECONDS)
     return released
 

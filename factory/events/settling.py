@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from factory.domain.errors import ErrorCategory
+from factory.domain.errors import ConflictError, ErrorCategory
 from factory.domain.task import TaskError
 from factory.events.delivery import Delivery
 from factory.storage.database import Connection
@@ -172,4 +172,9 @@ def storable(text: str) -> str:
 
 
 def _handles(deliveries: Sequence[Delivery]) -> tuple[list[int], list[int], list[Any]]:
+    if len({delivery.uid for delivery in deliveries}) < len(deliveries):
+        # The answer names uids, so it could not tell a superseded attempt from the one that replaced it.
+        raise ConflictError(
+            "two attempts of one delivery cannot be settled in one call.", remedy="Keep the one with the higher fence."
+        )
     return [d.id for d in deliveries], [d.fence for d in deliveries], [d.owner for d in deliveries]

@@ -6,6 +6,7 @@ round in which an invariant broke. The same seed and the same number of seconds 
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -34,14 +35,16 @@ def main() -> int:
     while (left := ends - time.monotonic()) > 0:
         seconds = min(_ROUND_SECONDS, arguments.seconds, max(left, 10.0))
         say(f"round with seed {seed}, {seconds:.0f} s, {arguments.projects} projects")
-        with tempfile.TemporaryDirectory(prefix="factory-chaos-") as folder:
-            scale = Scale(seconds, projects=arguments.projects, drain_seconds=120.0)
-            verdict = asyncio.run(Arena(Path(folder), seed, scale, say).run())
+        folder = Path(tempfile.mkdtemp(prefix="factory-chaos-"))
+        scale = Scale(seconds, projects=arguments.projects, drain_seconds=120.0)
+        verdict = asyncio.run(Arena(folder, seed, scale, say).run())
         for line in verdict.lines():
             say(line)
         if not verdict.ok:
-            say(f"again with: make chaos CHAOS_SECONDS={seconds:.0f} CHAOS_SEED={seed}")
+            say(f"what it left is in {folder}")
+            say(f"again with: make chaos CHAOS_SECONDS={seconds:.0f} CHAOS_SEED={seed} CHAOS_PROJECTS={arguments.projects}")
             return 1
+        shutil.rmtree(folder)
         seed += 1
     return 0
 

@@ -1,7 +1,7 @@
 """The end of a run: a process of the harness works until its standard input closes, however its parent ends."""
 
 import asyncio
-import sys
+import os
 import threading
 
 
@@ -11,7 +11,9 @@ def watch_parent() -> asyncio.Event:
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin, whose lock would be held while the interpreter ends.
+        while os.read(0, 4096):
+            pass
         loop.call_soon_threadsafe(closed.set)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -69,7 +69,6 @@ class Worker:
         self._name = name
         self._seed = seed
         self._in_flight: Counter[str] = Counter()
-        self._sequences: dict[int, int] = {}
         self._results: asyncio.Queue[Result] = asyncio.Queue()
         self.wake = asyncio.Event()
 
@@ -137,10 +136,19 @@ class Worker:
         group = [await self._results.get()]
         while not self._results.empty() and len(group) < _GROUP:
             group.append(self._results.get_nowait())
-        await self._settle_group(group)
+        await self._settle_group(self._newest(group))
         for result in group:
             self._in_flight[result.delivery.subscription] -= 1
         self.wake.set()
+
+    def _newest(self, group: Sequence[Result]) -> list[Result]:
+        """Leave out attempts that another of the same group has superseded: their results are late."""
+        newest: dict[int, Result] = {}
+        for result in sorted(group, key=lambda result: result.delivery.fence):
+            if late := newest.get(result.delivery.uid):
+                self._record.write(kind="refused", stale=[(late.delivery.uid, late.delivery.fence)])
+            newest[result.delivery.uid] = result
+        return list(newest.values())
 
     async def _settle_group(self, group: Sequence[Result]) -> None:
         while True:
