@@ -12,13 +12,13 @@ from factory.storage.database import Database
 _DAYS_AHEAD = 3
 
 # event_by_order and event_by_project. A transaction that is still running may commit events before those already
-# visible, so reading stops at the oldest running transaction.
+# visible, so reading stops at the oldest running transaction. Ordered by the column, not by its text of the same name.
 _TAIL = f"""
 SELECT transaction_id::text AS transaction_id, position, {rows.COLUMNS} FROM event
 WHERE (transaction_id, position) > ($1::text::xid8, $2)
     AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
     AND (%s)
-ORDER BY transaction_id, position LIMIT $3
+ORDER BY event.transaction_id, event.position LIMIT $3
 """  # noqa: S608 - put together from constants
 _TAIL_ALL = _TAIL % "true"
 _TAIL_PROJECT = _TAIL % "project_id = $4"

@@ -96,6 +96,23 @@ async def test_a_cut_in_the_clean_up_of_a_registration_does_not_fail_it(
     assert await bus.renew(owner)
 
 
+async def test_the_log_is_read_in_order_of_numbers_where_transactions_gain_a_digit(
+    database: Database, bus: EventBus
+) -> None:
+    """Read as text, 1000 comes before 999, and a reader that goes on after it misses what lies between."""
+    await publish(database, 4)
+    async with database.transaction() as connection:
+        for number, transaction in enumerate((8, 9, 10, 11)):
+            await connection.execute(
+                "UPDATE event SET transaction_id = $1::text::xid8 WHERE event_id = $2",
+                str(transaction),
+                synthetic.stimulus(1, "client-0", number, synthetic.project_of(1, number)).event_id,
+            )
+    found = await bus.tail(limit=2)
+    found += await bus.tail(found[-1].cursor, limit=2)
+    assert [item.cursor.transaction_id for item in found] == [8, 9, 10, 11]
+
+
 def cut_commit(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
     """Let the server do the COMMIT with this number, counted from now on, and lose its answer."""
     seen: list[str] = []
