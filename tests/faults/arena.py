@@ -26,7 +26,7 @@ _LEAST_CONNECTIONS = 40
 
 # Doubles would show: nothing but the bus keeps an effect from happening twice. Every 16th row looks whether the
 # nemesis wants its session terminated inside COMMIT, which is when deferred triggers run.
-_TABLES = f"""
+TABLES = f"""
 CREATE TABLE effect (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, subscription text NOT NULL, event_id uuid NOT NULL,
     project_id uuid, uid bigint NOT NULL, fence bigint NOT NULL, owner uuid NOT NULL, sequence bigint, worker text
@@ -140,7 +140,7 @@ class Arena:
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(await Database.open(self._settings))
             await EventBus(database, synthetic.BUS_REGISTRY).declare(synthetic.SUBSCRIPTIONS)
-            await database.run(lambda connection: connection.execute(_TABLES))
+            await database.run(lambda connection: connection.execute(TABLES))
             crew = stack.enter_context(Crew(self._folder, self._environment))
             self._muster(crew)
             server = EmbeddedServer(self._settings.data_dir / "postgres")
