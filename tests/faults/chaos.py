@@ -42,7 +42,8 @@ def main() -> int:
             say(line)
         if not verdict.ok:
             say(f"what it left is in {folder}")
-            say(f"again with: make chaos CHAOS_SECONDS={seconds:.0f} CHAOS_SEED={seed} CHAOS_PROJECTS={arguments.projects}")
+            repeat = f"CHAOS_SECONDS={seconds:.0f} CHAOS_SEED={seed} CHAOS_PROJECTS={arguments.projects}"
+            say(f"again with: make chaos {repeat}")
             return 1
         shutil.rmtree(folder)
         seed += 1

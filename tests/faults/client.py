@@ -2,6 +2,7 @@
 
 Every batch is written down durably before it is published ("intent"), and its outcome after: "ack", "failed" (known not
 to have happened) or "unknown". A client that was killed goes on after its last intent.
+"given up" says that a batch without an "ack" was not tried again.
 
 Usage: python -m tests.faults.client FOLDER NAME SEED PROJECTS
 """
@@ -44,8 +45,8 @@ class Batch:
 class Client:
     """Publishes batches of events of its own projects, one batch after another."""
 
-    def __init__(self, bus: EventBus, database: Database, record: Record, name: str, seed: int, projects: int) -> None:
-        self._bus = bus
+    def __init__(self, database: Database, record: Record, name: str, *, seed: int, projects: int) -> None:
+        self._bus = EventBus(database, synthetic.BUS_REGISTRY)
         self._database = database
         self._record = record
         self._name = name
@@ -70,7 +71,10 @@ class Client:
         projects = [chance.randrange(chance.choice((few, self._projects))) for _ in range(size)]
         events = [
             synthetic.stimulus(
-                self._seed, self._name, number * 100 + place, synthetic.project_of(self._seed, project * 10 + self._place)
+                self._seed,
+                self._name,
+                number * 100 + place,
+                synthetic.project_of(self._seed, project * 10 + self._place),
             )
             for place, project in enumerate(projects)
         ]
@@ -97,8 +101,9 @@ class Client:
             if outcome == "ack":
                 self._acknowledged.append(batch.events)
                 break
-            # Whoever does not know asks again, or lives with not knowing.
-            if outcome == "unknown" and chance.random() < 0.5:
+            # Whoever was not told asks again, or lives with it.
+            if chance.random() < 0.5:
+                self._record.write_durably(kind="given up", batch=batch.number)
                 return
         if chance.random() < 0.05:
             again = chance.choice(list(self._acknowledged))
@@ -145,8 +150,7 @@ async def main(folder: Path, name: str, seed: int, projects: int) -> None:
     async with AsyncExitStack() as stack:
         record = stack.enter_context(Record(path))
         database = await stack.enter_async_context(await Database.open(Settings()))
-        bus = EventBus(database, synthetic.BUS_REGISTRY)
-        await Client(bus, database, record, name, seed, projects).run(first, closed)
+        await Client(database, record, name, seed=seed, projects=projects).run(first, closed)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 _STOP_SECONDS = 30.0
@@ -64,8 +67,7 @@ class Crew:
         """Kill -9; True if it lived. It rests for some seconds before it is started again."""
         if not member.alive:
             return False
-        member.process.kill()
-        member.process.wait()
+        _kill_tree(member.process)
         member.frozen = False
         member.rests_until = time.monotonic() + rest
         return True
@@ -114,10 +116,22 @@ class Crew:
 
     def _end(self, member: Member) -> None:
         # A frozen process dies of this as well.
-        member.process.kill()
-        member.process.wait()
+        _kill_tree(member.process)
         self._close_input(member)
 
     def _close_input(self, member: Member) -> None:
         if member.process.stdin is not None:
             member.process.stdin.close()
+
+
+def _kill_tree(process: "subprocess.Popen[bytes]") -> None:
+    """Kill -9 a process and all that it started (a whole Ray node, say), and wait for its end."""
+    below: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        below = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for child in below:
+        # psutil compares the time of creation, so an id that was given anew is not hit.
+        with suppress(psutil.Error):
+            child.kill()
+    process.wait()

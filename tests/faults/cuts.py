@@ -44,4 +44,4 @@ class Cuts:
             answer: str = await execute(self, query, *arguments, **options)
             return answer
 
-        asyncpg.Connection.execute = cut  # type: ignore[method-assign]
+        asyncpg.Connection.execute = cut  # type: ignore[method-assign,assignment]

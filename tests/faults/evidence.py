@@ -1,6 +1,6 @@
 """What a run left outside PostgreSQL: the clients' logs, the workers' records, what the readers of the log saw."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from tests.faults import records
-
-_OUTCOMES = ("unknown", "failed", "ack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +78,38 @@ def gather(folder: Path) -> Evidence:
 
 def _read_client(path: Path, evidence: Evidence) -> None:
     intents: dict[int, dict[str, Any]] = {}
-    outcomes: dict[int, dict[str, float]] = {}
+    told: dict[int, list[str]] = defaultdict(list)
+    acknowledged: dict[int, float] = {}
     for line in records.read(path):
-        if line["kind"] == "intent":
-            intents[line["batch"]] = line
-        elif line["kind"] in _OUTCOMES:
-            outcomes.setdefault(line["batch"], {})[line["kind"]] = line["at"]
-            evidence.counts[f"publications with outcome {line['kind']}"] += 1
-        else:
-            evidence.counts[f"{line['kind']} events published again"] += line["events"]
+        match line["kind"]:
+            case "intent":
+                intents[line["batch"]] = line
+            case "duplicate":
+                evidence.counts["events published again"] += line["events"]
+            case kind:
+                told[line["batch"]].append(kind)
+                evidence.counts[f"publications {kind}"] += 1
+                if kind == "ack":
+                    acknowledged[line["batch"]] = line["at"]
     for number, intent in intents.items():
-        told = outcomes.get(number, {})
-        # A batch that was once unknown may be there even if a later attempt failed; one never told of is unknown.
-        outcome = "ack" if "ack" in told else "failed" if set(told) == {"failed"} and number < max(intents) else "unknown"
         evidence.publications += [
-            Publication(UUID(event), UUID(project), outcome, intent["available_at"], intent["at"], told.get("ack"))
+            Publication(
+                UUID(event),
+                UUID(project),
+                _outcome(told[number]),
+                intent["available_at"],
+                intent["at"],
+                acknowledged.get(number),
+            )
             for event, project in intent["events"]
         ]
+
+
+def _outcome(told: list[str]) -> str:
+    """Return what a client knows in the end; killed while it tried, it knows nothing."""
+    if "ack" in told:
+        return "ack"
+    return "failed" if told[-1:] == ["given up"] and "unknown" not in told else "unknown"
 
 
 def _read_worker(path: Path, evidence: Evidence) -> None:

@@ -1,10 +1,9 @@
 """The invariants of the event core, each as one function that returns the rows which break it.
 
 They are held against the database and against what the processes of a run wrote down outside it. I13 compares two
-moments, so it is a digest to be taken twice.
+moments, so it is a digest to be taken twice: see namespace.py.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,9 @@ from uuid import UUID
 from factory.events import rows
 from factory.events.delivery import Cursor
 from factory.storage.database import Connection
-from tests.faults import synthetic
+from tests.faults import lanes, synthetic
 from tests.faults.evidence import Claim, Evidence
 
-# The clocks of server and workers are one clock, read at different moments.
-_TOLERANCE_SECONDS = 0.005
 _SHOWN = 20
 
 
@@ -35,20 +32,25 @@ Rows = list[dict[str, Any]]
 Check = Callable[[Connection, Evidence], Awaitable[Rows]]
 
 CHECKS: dict[str, Check] = {}
+# What holds of a database in which real agents worked: their effects are artifacts, not rows of the synthetic load.
+ENGINE: dict[str, Check] = {}
 
 
-def _invariant(name: str) -> Callable[[Check], Check]:
+def _invariant(name: str, *registers: dict[str, Check]) -> Callable[[Check], Check]:
     def register(check: Check) -> Check:
-        CHECKS[name] = check
+        for checks in registers:
+            checks[name] = check
         return check
 
     return register
 
 
-async def find_violations(connection: Connection, evidence: Evidence) -> list[Violation]:
+async def find_violations(
+    connection: Connection, evidence: Evidence, checks: Mapping[str, Check] = CHECKS
+) -> list[Violation]:
     """Return the rows that break any invariant, a limited number of each."""
     found: list[Violation] = []
-    for name, check in CHECKS.items():
+    for name, check in checks.items():
         found += [Violation(name, row) for row in (await check(connection, evidence))[:_SHOWN]]
     return found
 
@@ -63,7 +65,7 @@ SELECT event_id, event_type FROM event WHERE causation_id IS NULL AND event_type
 """
 
 
-@_invariant("I1")
+@_invariant("I1", CHECKS)
 async def acknowledged_publications_exist(connection: Connection, evidence: Evidence) -> Rows:
     """Every acknowledged publication exists, none that is known to have failed, and nothing that nobody published."""
     asked = [p.event_id for p in evidence.publications]
@@ -72,8 +74,8 @@ async def acknowledged_publications_exist(connection: Connection, evidence: Evid
 
 
 _MATCHING = """
-SELECT e.event_id, s.name AS subscription FROM (SELECT DISTINCT ON (event_id) * FROM event) e JOIN subscription s ON true
-    AND (s.topics = '{}' OR e.topic = ANY (s.topics))
+SELECT e.event_id, s.name AS subscription FROM (SELECT DISTINCT ON (event_id) * FROM event) e
+JOIN subscription s ON (s.topics = '{}' OR e.topic = ANY (s.topics))
     AND (s.event_types = '{}' OR e.event_type = ANY (s.event_types))
     AND (s.projects = '{}' OR e.project_id = ANY (s.projects))
     AND (s.agents = '{}' OR e.originating_agent = ANY (s.agents))
@@ -101,7 +103,7 @@ WHERE m.event_id IS NULL OR t.event_id IS NULL OR t.live > 1
 """  # noqa: S608 - put together from constants
 
 
-@_invariant("I2")
+@_invariant("I2", CHECKS, ENGINE)
 async def every_match_has_a_record(connection: Connection, _: Evidence) -> Rows:
     """Every event has a live or terminal record for each subscription that matches it, and for no other."""
     return _dicts(await connection.fetch(_MISPLACED))
@@ -114,7 +116,7 @@ SELECT uid, array_agg(outcome) AS outcomes FROM (
 """  # noqa: S608 - put together from constants
 
 
-@_invariant("I3")
+@_invariant("I3", CHECKS, ENGINE)
 async def nothing_ends_twice(connection: Connection, _: Evidence) -> Rows:
     """A delivery ends once: never done twice, never both done and dead, never live after its end."""
     return _dicts(await connection.fetch(_CONTRADICTORY))
@@ -130,10 +132,27 @@ WHERE d.done IS DISTINCT FROM e.effects OR e.effects > 1
 """
 
 
-@_invariant("I4")
+@_invariant("I4", CHECKS)
 async def effects_happen_once(connection: Connection, _: Evidence) -> Rows:
     """An effect happens at most once, and exactly where the delivery is done."""
     return _dicts(await connection.fetch(_EFFECTS))
+
+
+_ARTIFACTS = """
+SELECT t.id AS task_id, t.goal, count(DISTINCT l.uid) AS done, count(DISTINCT a.id) AS artifacts
+FROM task t LEFT JOIN delivery_log l ON l.event_id = t.event_id AND l.subscription = t.agent AND l.outcome = 'done'
+LEFT JOIN artifact a ON a.task_id = t.id
+GROUP BY t.id HAVING count(DISTINCT l.uid) <> count(DISTINCT a.id) OR count(DISTINCT a.id) > 1
+"""
+_DOUBLED_VERSIONS = """
+SELECT project_id, kind, count(*) AS versions FROM artifact WHERE status <> 'invalid' GROUP BY 1, 2 HAVING count(*) > 1
+"""
+
+
+@_invariant("I4", ENGINE)
+async def artifacts_are_made_once(connection: Connection, _: Evidence) -> Rows:
+    """An artifact exists exactly where its task is done, and one that was good is not made again."""
+    return _dicts(await connection.fetch(_ARTIFACTS)) + _dicts(await connection.fetch(_DOUBLED_VERSIONS))
 
 
 _EFFECT_FENCES = """
@@ -148,7 +167,7 @@ WHERE l.outcome = 'done' AND l.fence < c.fence
 """
 
 
-@_invariant("I5")
+@_invariant("I5", CHECKS)
 async def superseded_fences_write_nothing(connection: Connection, evidence: Evidence) -> Rows:
     """What was written was written under the newest fence that anyone ever held."""
     claimed = [claim.uid for claim in evidence.claims], [claim.fence for claim in evidence.claims]
@@ -167,7 +186,7 @@ WHERE l.attempt > s.max_attempts + 1 OR l.losses > s.max_losses + 1
 """
 
 
-@_invariant("I6")
+@_invariant("I6", CHECKS, ENGINE)
 async def fences_rise_and_attempts_are_bounded(connection: Connection, evidence: Evidence) -> Rows:
     """A fence is given once, rises with time and ends once; attempts and losses stay within their limits."""
     found = _dicts(await connection.fetch(_ATTEMPTS)) + _dicts(await connection.fetch(_TOO_OFTEN))
@@ -178,7 +197,7 @@ async def fences_rise_and_attempts_are_bounded(connection: Connection, evidence:
         found += [
             {"uid": uid, "fence": earlier.fence, "next": later.fence, "workers": [earlier.worker, later.worker]}
             for earlier, later in pairwise(sorted(claims, key=lambda claim: claim.fence))
-            if earlier.fence == later.fence or later.at < earlier.at - _TOLERANCE_SECONDS
+            if earlier.fence == later.fence or later.at < earlier.at - lanes.TOLERANCE_SECONDS
         ]
     return found
 
@@ -195,73 +214,18 @@ SELECT * FROM (
 ) lanes WHERE sequence <= before
 """
 _LANE_EFFECTS = "SELECT event_id, sequence, uid FROM effect WHERE sequence IS NOT NULL"
-_LANE_ENDS = """
-SELECT uid, min(extract(epoch FROM logged_at))::float8 AS at FROM delivery_log
-WHERE outcome = 'done' AND uid = ANY ($1) GROUP BY uid
-"""
 
 
-@_invariant("I7")
+@_invariant("I7", CHECKS)
 async def lanes_keep_their_order(connection: Connection, evidence: Evidence) -> Rows:
     """A lane has one delivery in flight, its effects follow its sequence, and that follows the clients' order."""
     found = _dicts(await connection.fetch(_DOUBLE_IN_LANE)) + _dicts(await connection.fetch(_EFFECTS_OUT_OF_ORDER))
     effects = await connection.fetch(_LANE_EFFECTS)
     places: dict[UUID, tuple[int, int]] = {row["event_id"]: (row["sequence"], row["uid"]) for row in effects}
-    return found + _against_program_order(evidence, places) + await _overlapping(connection, evidence, places)
+    return found + lanes.against_program_order(evidence, places) + await lanes.overlapping(connection, evidence, places)
 
 
-def _against_program_order(evidence: Evidence, places: Mapping[UUID, tuple[int, int]]) -> Rows:
-    """Find events that overtook one which had been acknowledged before they were asked for, in the same lane.
-
-    A redriven dead letter goes to the end of its lane, so only deliveries with a single claim are compared.
-    """
-    claims: dict[int, int] = defaultdict(int)
-    for claim in evidence.claims:
-        claims[claim.uid] += 1
-    lanes: dict[UUID, Rows] = defaultdict(list)
-    for publication in evidence.publications:
-        sequence, uid = places.get(publication.event_id, (0, 0))
-        known = publication.acknowledged_at is not None and publication.available_at is None
-        if sequence and known and claims[uid] == 1:
-            lanes[publication.project_id].append(
-                {
-                    "event_id": publication.event_id,
-                    "sequence": sequence,
-                    "asked_at": publication.asked_at,
-                    "acknowledged_at": publication.acknowledged_at,
-                }
-            )
-    found: Rows = []
-    for project_id, lane in lanes.items():
-        lane.sort(key=lambda item: item["sequence"])
-        found += [
-            {"project_id": project_id, "earlier": earlier, "later": later}
-            for earlier, later in pairwise(lane)
-            if later["acknowledged_at"] < earlier["asked_at"]
-        ]
-    return found
-
-
-async def _overlapping(
-    connection: Connection, evidence: Evidence, places: Mapping[UUID, tuple[int, int]]
-) -> Rows:
-    """Find deliveries of a lane that were begun before the one before them had ended."""
-    ends = {row["uid"]: row["at"] for row in await connection.fetch(_LANE_ENDS, [uid for _, uid in places.values()])}
-    lanes: dict[tuple[str, UUID], dict[int, Claim]] = defaultdict(dict)
-    for claim in evidence.claims:
-        sequence, uid = places.get(claim.event_id, (0, 0))
-        if sequence and claim.uid == uid:
-            # The last claim is the one that led to the effect at this place.
-            lanes[claim.subscription, claim.project_id][sequence] = claim
-    return [
-        {"subscription": name, "project_id": project_id, "earlier": earlier.uid, "later": later.uid}
-        for (name, project_id), lane in lanes.items()
-        for (_, earlier), (_, later) in pairwise(sorted(lane.items()))
-        if later.at < ends[earlier.uid] - _TOLERANCE_SECONDS
-    ]
-
-
-@_invariant("I8")
+@_invariant("I8", CHECKS)
 async def nothing_runs_early(_: Connection, evidence: Evidence) -> Rows:
     """Nothing starts before the time asked for at publication, nor before the delay of a retry is over."""
     available = {p.event_id: p.available_at for p in evidence.publications if p.available_at is not None}
@@ -270,13 +234,13 @@ async def nothing_runs_early(_: Connection, evidence: Evidence) -> Rows:
     for claim in evidence.claims:
         by_uid[claim.uid].append(claim)
         not_before = available.get(claim.event_id, 0.0)
-        if claim.at < not_before - _TOLERANCE_SECONDS:
+        if claim.at < not_before - lanes.TOLERANCE_SECONDS:
             found.append({"uid": claim.uid, "claimed_at": claim.at, "available_at": not_before})
     for (uid, fence), due in evidence.due.items():
         found += [
             {"uid": uid, "fence": claim.fence, "claimed_at": claim.at, "due_at": due}
             for claim in by_uid[uid]
-            if claim.fence > fence and claim.at < due - _TOLERANCE_SECONDS
+            if claim.fence > fence and claim.at < due - lanes.TOLERANCE_SECONDS
         ]
     return found
 
@@ -285,7 +249,7 @@ _DOUBLED_EVENTS = "SELECT event_id, count(*) FROM event GROUP BY event_id HAVING
 _WITHOUT_KEY = "SELECT event_id FROM event e WHERE NOT EXISTS (SELECT FROM event_key k WHERE k.event_id = e.event_id)"
 
 
-@_invariant("I9")
+@_invariant("I9", CHECKS, ENGINE)
 async def an_id_is_published_once(connection: Connection, _: Evidence) -> Rows:
     """One id is one event, however often it was published; its key is kept."""
     return _dicts(await connection.fetch(_DOUBLED_EVENTS)) + _dicts(await connection.fetch(_WITHOUT_KEY))
@@ -311,7 +275,7 @@ WHERE l.outcome = 'dead' AND e.event_type <> 'DeadLettered' AND NOT EXISTS (
 """
 
 
-@_invariant("I10")
+@_invariant("I10", CHECKS, ENGINE)
 async def dead_letters_speak(connection: Connection, _: Evidence) -> Rows:
     """A dead letter has category, reason, error, attempts, trace and history; its announcement was published."""
     return [row for query in (_MUTE, _UNRECORDED, _UNANNOUNCED) for row in _dicts(await connection.fetch(query))]
@@ -324,7 +288,7 @@ UNION ALL SELECT 'delayed', uid, subscription, attempt, NULL FROM delivery_delay
 """
 
 
-@_invariant("I11")
+@_invariant("I11", CHECKS, ENGINE)
 async def everything_drains(connection: Connection, _: Evidence) -> Rows:
     """Once faults have stopped and the bound has passed, nothing waits and nobody holds anything."""
     return _dicts(await connection.fetch(_LEFT))
@@ -353,7 +317,7 @@ GROUP BY a.id HAVING count(l.uid) <> 1
 """
 
 
-@_invariant("I12")
+@_invariant("I12", CHECKS, ENGINE)
 async def causes_are_complete(connection: Connection, _: Evidence) -> Rows:
     """Causes are there and earlier; what a finished delivery causes exists; an artifact has one producing delivery."""
     found = _dicts(await connection.fetch(_CAUSELESS)) + _dicts(await connection.fetch(_PRODUCERS))
@@ -365,7 +329,7 @@ async def causes_are_complete(connection: Connection, _: Evidence) -> Rows:
 _ALL_EVENTS = "SELECT event_id FROM event"
 
 
-@_invariant("I14")
+@_invariant("I14", CHECKS)
 async def readers_miss_nothing(connection: Connection, evidence: Evidence) -> Rows:
     """A reader of the log by offset has seen every event, each once, at rising places."""
     everything = {row["event_id"] for row in await connection.fetch(_ALL_EVENTS)} if evidence.seen else set()
@@ -382,38 +346,10 @@ async def readers_miss_nothing(connection: Connection, evidence: Evidence) -> Ro
     return found
 
 
-@_invariant("I15")
+@_invariant("I15", CHECKS)
 async def caps_hold(_: Connection, evidence: Evidence) -> Rows:
     """No claim returns more than was asked for, and no owner holds more than its cap."""
     return [dict(excess) for excess in evidence.excesses]
-
-
-_NAMESPACE = {
-    "event": "SELECT to_jsonb(t) FROM event t WHERE project_id IS NULL OR project_id <> ALL ($1) ORDER BY position",
-    "delivery": "SELECT to_jsonb(t) FROM delivery t WHERE project_id <> ALL ($1) ORDER BY uid",
-    "delivery_delayed": "SELECT to_jsonb(t) FROM delivery_delayed t WHERE project_id <> ALL ($1) ORDER BY uid",
-    "delivery_log": "SELECT to_jsonb(t) FROM delivery_log t WHERE project_id <> ALL ($1) ORDER BY uid, fence, outcome",
-    "dead_letter": "SELECT to_jsonb(t) FROM dead_letter t WHERE project_id <> ALL ($1) ORDER BY uid",
-    "project": "SELECT to_jsonb(t) FROM project t WHERE id <> ALL ($1) ORDER BY id",
-    "task": "SELECT to_jsonb(t) FROM task t WHERE project_id <> ALL ($1) ORDER BY id",
-    "artifact": "SELECT to_jsonb(t) FROM artifact t WHERE project_id <> ALL ($1) ORDER BY id",
-    "artifact_commit": "SELECT to_jsonb(t) FROM artifact_commit t WHERE project_id <> ALL ($1) ORDER BY artifact_id",
-    "validation": (
-        "SELECT to_jsonb(t) FROM validation t JOIN artifact a ON a.id = t.artifact_id WHERE a.project_id <> ALL ($1) "
-        "ORDER BY t.id"
-    ),
-}
-
-
-async def digest_namespace(connection: Connection, without: Sequence[UUID]) -> dict[str, str]:
-    """I13: return a digest per table of everything but some projects (the sandbox of a replay), to be taken twice."""
-    digests = {}
-    for table, query in _NAMESPACE.items():
-        digest = hashlib.sha256()
-        async for row in connection.cursor(query, list(without)):
-            digest.update(str(row[0]).encode())
-        digests[table] = digest.hexdigest()
-    return digests
 
 
 def _dicts(found: Sequence[Any]) -> Rows:

@@ -9,7 +9,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,6 +45,7 @@ DECK = {
     "abandon-name": 1,
 }
 COMMIT_LOCK = 4711
+_PATIENCE_SECONDS = 20.0
 _BACKENDS = "backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name = 'factory'"
 _LOCK_LANE = "SELECT 1 FROM project_sequence WHERE project_id = $1 FOR UPDATE"
 _LANES = "SELECT project_id FROM project_sequence ORDER BY project_id DESC LIMIT 400"
@@ -65,7 +66,7 @@ class Step:
         return asdict(self)
 
 
-def draw_plan(seed: int, seconds: float, pace: float) -> list[Step]:
+def draw_plan(seed: int, seconds: float, pace: float, faults: Mapping[str, int] = DECK) -> list[Step]:
     """Return the faults of a run, one about every `pace` seconds."""
     chance = random.Random(f"plan/{seed}")  # noqa: S311 - repeatable chance
     plan: list[Step] = []
@@ -73,7 +74,7 @@ def draw_plan(seed: int, seconds: float, pace: float) -> list[Step]:
     at = chance.uniform(0, pace)
     while at < seconds:
         if not deck:
-            deck = chance.sample(list(DECK), counts=list(DECK.values()), k=sum(DECK.values()))
+            deck = chance.sample(list(faults), counts=list(faults.values()), k=sum(faults.values()))
         plan.append(Step(round(at, 3), deck.pop(), round(chance.random(), 4), round(chance.random(), 4)))
         at += pace * chance.uniform(0.4, 1.6)
     return plan
@@ -89,15 +90,20 @@ class Nemesis:
         self._bus = EventBus(database, synthetic.BUS_REGISTRY)
         self._lingering: set[asyncio.Task[None]] = set()
         self.struck: Counter[str] = Counter()
+        self.missed: Counter[str] = Counter()
 
     async def strike(self, step: Step) -> None:
         """Do one fault; what lasts goes on beside the caller."""
         fault: Callable[[Step], Awaitable[bool]] = getattr(self, "_" + step.fault.replace("-", "_"))
-        # The nemesis is a client of the same database and suffers from its own faults.
-        with suppress(*CLIENT_ERRORS, FactoryError, psutil.Error, TimeoutError):
-            async with asyncio.timeout(30):
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
                 if await fault(step):
                     self.struck[step.fault] += 1
+                else:
+                    self.missed[f"{step.fault} (nothing to hit)"] += 1
+        except (*CLIENT_ERRORS, FactoryError, psutil.Error, TimeoutError) as error:
+            # The nemesis is a client of the same database and suffers from its own faults.
+            self.missed[f"{step.fault} ({type(error).__name__})"] += 1
 
     async def rest(self) -> None:
         """Take back every fault that lasts."""

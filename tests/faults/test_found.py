@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from factory.domain.errors import ConflictError, ErrorCategory
-from factory.events import claiming, publishing
+from factory.events import loading, publishing
 from factory.events.bus import EventBus
 from factory.events.envelope import Envelope
 from factory.storage.database import Connection, Database
@@ -72,7 +72,7 @@ async def test_a_claim_is_found_again_though_its_look_up_is_cut_as_well(
     await publish(database, 3)
     owner = await bus.register("one")
     cut = cut_commit(monkeypatch, number=1)
-    look_up = claiming.loading.load_claim
+    look_up = loading.load_claim
     looks: list[str] = []
 
     async def break_once(connection: Connection, *arguments: Any) -> Any:
@@ -81,7 +81,7 @@ async def test_a_claim_is_found_again_though_its_look_up_is_cut_as_well(
             connection.terminate()
         return await look_up(connection, *arguments)
 
-    monkeypatch.setattr(claiming.loading, "load_claim", break_once)
+    monkeypatch.setattr(loading, "load_claim", break_once)
     assert [delivery.attempt for delivery in await bus.claim({"plain": 3}, owner)] == [1, 1, 1]
     assert cut == ["COMMIT;"]
     assert len(looks) == 3
