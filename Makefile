@@ -53,6 +53,14 @@ format: $(VENV)/.installed-dev ## Format the code and mend what the linter can m
 bench: $(VENV)/.installed system ## Measure a cold build, a second build and peak memory.
 	$(BIN)/python benchmarks/build.py
 
+CHAOS_SECONDS ?= 3600
+CHAOS_SEED ?= 1
+CHAOS_PROJECTS ?= 2000
+
+.PHONY: chaos
+chaos: $(VENV)/.installed-dev system ## Kill, freeze and cut for CHAOS_SECONDS and check every invariant.
+	$(BIN)/python -m tests.faults.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --projects $(CHAOS_PROJECTS)
+
 .PHONY: lock
 lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
 	$(UV) pip compile --quiet --upgrade --universal --python $(BIN)/python --python-version 3.11 --all-extras --no-annotate --no-header \

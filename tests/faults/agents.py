@@ -15,6 +15,8 @@ for kind in KINDS:
     register_kind(KindSpec(name=kind, title=kind.title(), primary=f"{kind}.txt", commit_subject=f"Grow the {kind}"))
 
 _POISONED_ONE_IN = 40
+# Longer than the timeout of a step.
+_HANG_SECONDS = 60.0
 
 
 def is_poisoned(slug: str, goal: str) -> bool:
@@ -34,11 +36,11 @@ async def behave(slug: str, goal: str, attempt: int) -> None:
     point = _chance(slug, goal, attempt).uniform(0, 100)
     if point < 6:
         raise RetryableError("the weather is bad.")
-    if point < 8:
+    if point < 7:
         os._exit(3)
-    if point < 9:
-        await asyncio.sleep(60)
-    if point < 14:
+    if point < 7.5:
+        await asyncio.sleep(_HANG_SECONDS)
+    if point < 12:
         await asyncio.sleep(point / 20)
 
 

@@ -29,7 +29,7 @@ from tests.faults.nemesis import Nemesis, Step, draw_plan
 
 HERE = Path(__file__).parent
 AGENTS = ("grower", "chronicler", "artifact-validator")
-LEASE_SECONDS = 3
+LEASE_SECONDS = 6
 DECK = {
     "kill-agent": 4,
     "kill-supervisor": 2,
@@ -58,7 +58,7 @@ class Plot:
     projects: int
     pace: float = 4.0
     hosts: int = 1
-    drain_seconds: float = 120.0
+    drain_seconds: float = 180.0
 
 
 class GardenNemesis(Nemesis):
