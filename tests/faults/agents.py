@@ -38,7 +38,7 @@ async def behave(slug: str, goal: str, attempt: int) -> None:
         raise RetryableError("the weather is bad.")
     if point < 7:
         os._exit(3)
-    if point < 7.5:
+    if point < 7.3:
         await asyncio.sleep(_HANG_SECONDS)
     if point < 12:
         await asyncio.sleep(point / 20)

@@ -49,6 +49,8 @@ SELECT (SELECT count(*) FROM project) AS projects, (SELECT count(*) FROM event) 
     (SELECT count(*) FROM dead_letter) AS "dead letters"
 """
 
+_SPROUTED = "SELECT EXISTS (SELECT FROM delivery_log WHERE subscription = 'grower' AND outcome = 'done')"
+
 
 @dataclass(frozen=True, slots=True)
 class Plot:
@@ -147,6 +149,7 @@ class Garden:
             helpers = [asyncio.create_task(work) for work in (self._tend(crew), self._sweep(factory))]
             try:
                 await self._sow(factory)
+                await self._sprout(factory)
                 await self._fight(nemesis, verdict)
                 await self._ripen(factory, verdict)
             finally:
@@ -174,6 +177,14 @@ class Garden:
                 else:
                     self._projects[project.id] = slug
                     break
+
+    async def _sprout(self, factory: Factory) -> None:
+        """Wait for the first task that is done: before the hosts are up there is nothing to hit."""
+        deadline = time.monotonic() + self._plot.drain_seconds
+        while time.monotonic() < deadline:
+            if await factory.database.run(lambda connection: connection.fetchval(_SPROUTED)):
+                break
+            await asyncio.sleep(0.2)
 
     async def _fight(self, nemesis: Nemesis, verdict: Verdict) -> None:
         started = time.monotonic()
