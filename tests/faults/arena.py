@@ -12,7 +12,7 @@ from pathlib import Path
 from factory.domain.errors import FactoryError
 from factory.events.bus import EventBus
 from factory.settings import Settings
-from factory.storage.database import CLIENT_ERRORS, Database
+from factory.storage.database import CLIENT_ERRORS, Connection, Database
 from factory.storage.embedded import EmbeddedServer
 from tests.faults import evidence, synthetic
 from tests.faults.crew import Crew
@@ -46,6 +46,11 @@ _SAMPLE = """
 SELECT d.owner, d.subscription, count(*) AS held FROM delivery d WHERE owner IS NOT NULL GROUP BY 1, 2
 """
 WAITING = "SELECT (SELECT count(*) FROM delivery) + (SELECT count(*) FROM delivery_delayed)"
+_REDRIVES = 3
+_BLOCKING = """
+SELECT b.uid, (SELECT count(*) FROM delivery_log l WHERE l.uid = b.uid AND l.outcome = 'redriven') AS before
+FROM lane_block b ORDER BY b.uid
+"""
 _CHECKED = """
 SELECT (SELECT count(*) FROM event) AS events, (SELECT count(*) FROM effect) AS effects,
     (SELECT count(DISTINCT project_id) FROM event) AS projects,
@@ -207,12 +212,28 @@ class Arena:
         started = time.monotonic()
         while time.monotonic() - started < self._scale.drain_seconds:
             crew.tend()
-            if not await database.run(lambda connection: connection.fetchval(WAITING)):
+            opened = await self._open_lanes(database)
+            if not opened and not await database.run(lambda connection: connection.fetchval(WAITING)):
                 break
             await asyncio.sleep(2 * _TICK_SECONDS)
         verdict.drained_seconds = time.monotonic() - started
         for name in list(crew.members):
             await asyncio.to_thread(crew.stop, name)
+
+    async def _open_lanes(self, database: Database) -> int:
+        """Redrive what blocks lanes, as a person must; what dies of it again is discarded."""
+        bus = EventBus(database, synthetic.BUS_REGISTRY)
+
+        async def decide(connection: Connection) -> int:
+            blocking = await connection.fetch(_BLOCKING)
+            for row in blocking:
+                if row["before"] < _REDRIVES:
+                    await bus.redrive(connection, row["uid"], by="the run", reason="its lane waits")
+                else:
+                    await bus.discard(connection, row["uid"], by="the run", reason="its lane waits")
+            return len(blocking)
+
+        return await database.run(decide)
 
     async def _judge(self, database: Database, verdict: Verdict) -> None:
         found = evidence.gather(self._folder)

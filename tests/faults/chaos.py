@@ -7,6 +7,7 @@ round in which an invariant broke. The same seed and the same number of seconds 
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -56,6 +57,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--projects", type=int, default=2000)
     arguments = parser.parse_args()
+    # Told to stop, it still ends everything that it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     ends = time.monotonic() + arguments.seconds
     seed = arguments.seed
     while (left := ends - time.monotonic()) > 0:

@@ -40,6 +40,7 @@ class Batch:
     number: int
     events: list[Envelope]
     delay: timedelta | None
+    time_to_live: timedelta | None
 
 
 class Client:
@@ -79,7 +80,8 @@ class Client:
             for place, project in enumerate(projects)
         ]
         delay = timedelta(seconds=chance.uniform(0.1, 2)) if chance.random() < 0.1 else None
-        return Batch(number, events, delay)
+        time_to_live = timedelta(seconds=chance.uniform(0.2, 3)) if chance.random() < 0.15 else None
+        return Batch(number, events, delay, time_to_live)
 
     @property
     def _place(self) -> int:
@@ -93,10 +95,11 @@ class Client:
             batch=batch.number,
             at=time.time(),
             available_at=available_at.timestamp() if available_at else None,
+            time_to_live=batch.time_to_live.total_seconds() if batch.time_to_live else None,
             events=[(event.event_id, event.project_id) for event in batch.events],
         )
         while True:
-            outcome = await self._try(batch.events, available_at)
+            outcome = await self._try(batch.events, available_at, batch.time_to_live)
             self._record.write_durably(kind=outcome, batch=batch.number, at=time.time())
             if outcome == "ack":
                 self._acknowledged.append(batch.events)
@@ -107,13 +110,13 @@ class Client:
                 return
         if chance.random() < 0.05:
             again = chance.choice(list(self._acknowledged))
-            if await self._try(again, None) == "ack":
+            if await self._try(again, None, None) == "ack":
                 self._record.write(kind="duplicate", events=len(again))
 
-    async def _try(self, events: list[Envelope], available_at: datetime | None) -> str:
+    async def _try(self, events: list[Envelope], available_at: datetime | None, time_to_live: timedelta | None) -> str:
         try:
             async with self._database.transaction() as connection:
-                await self._bus.publish(connection, events, available_at=available_at)
+                await self._bus.publish(connection, events, available_at=available_at, time_to_live=time_to_live)
         except CommitUnknownError:
             return "unknown"
         except Exception as error:

@@ -17,6 +17,7 @@ class Publication:
     Attributes:
         outcome: `ack`, `failed` (known not to have happened) or `unknown`.
         available_at: Nobody may receive it before, in seconds since the epoch.
+        time_to_live: Seconds after which nobody may begin it any more, counted from when it became available.
         asked_at: When it was written down, before it was published.
         acknowledged_at: When the client learned that it was published.
     """
@@ -25,15 +26,22 @@ class Publication:
     project_id: UUID
     outcome: str
     available_at: float | None
+    time_to_live: float | None
     asked_at: float
     acknowledged_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One delivery that a worker took, as the worker wrote it down afterwards."""
+    """One delivery that a worker took.
+
+    Attributes:
+        at: When the worker wrote it down, afterwards.
+        taken_at: When the database gave it out, by its own clock.
+    """
 
     at: float
+    taken_at: float
     worker: str
     uid: int
     fence: int
@@ -98,6 +106,7 @@ def _read_client(path: Path, evidence: Evidence) -> None:
                 UUID(project),
                 _outcome(told[number]),
                 intent["available_at"],
+                intent["time_to_live"],
                 intent["at"],
                 acknowledged.get(number),
             )
@@ -117,8 +126,10 @@ def _read_worker(path: Path, evidence: Evidence) -> None:
         match line["kind"]:
             case "claimed":
                 taken = [
-                    Claim(line["at"], path.stem, uid, fence, subscription, UUID(event), attempt, UUID(project))
-                    for uid, fence, subscription, event, attempt, project in line["taken"]
+                    Claim(
+                        line["at"], taken_at, path.stem, uid, fence, subscription, UUID(event), attempt, UUID(project)
+                    )
+                    for uid, fence, subscription, event, attempt, project, taken_at in line["taken"]
                 ]
                 evidence.claims += taken
                 got = Counter(claim.subscription for claim in taken)

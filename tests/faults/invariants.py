@@ -4,18 +4,18 @@ They are held against the database and against what the processes of a run wrote
 moments, so it is a digest to be taken twice: see namespace.py.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
-from uuid import UUID
 
 from factory.events import rows
 from factory.events.delivery import Cursor
 from factory.storage.database import Connection
 from tests.faults import lanes, synthetic
-from tests.faults.evidence import Claim, Evidence
+from tests.faults.evidence import Claim, Evidence, Publication
 
 _SHOWN = 20
 
@@ -80,12 +80,13 @@ JOIN subscription s ON (s.topics = '{}' OR e.topic = ANY (s.topics))
     AND (s.projects = '{}' OR e.project_id = ANY (s.projects))
     AND (s.agents = '{}' OR e.originating_agent = ANY (s.agents))
     AND e.payload @> s.payload
+    AND (s.condition_path IS NULL OR jsonb_path_match(e.payload, s.condition_path, silent => true))
 """
 _LIVE = """
 SELECT uid, event_id, subscription FROM delivery UNION ALL SELECT uid, event_id, subscription FROM delivery_delayed
 """
 _TERMINAL = """
-SELECT uid, event_id, subscription, fence, 'done' AS outcome FROM delivery_log WHERE outcome = 'done'
+SELECT uid, event_id, subscription, fence, outcome FROM delivery_log WHERE outcome IN ('done', 'cancelled')
 UNION ALL SELECT uid, event_id, subscription, fence, state FROM dead_letter WHERE state <> 'redriven'
 """
 _MISPLACED = f"""
@@ -213,7 +214,7 @@ SELECT * FROM (
     FROM effect WHERE sequence IS NOT NULL
 ) lanes WHERE sequence <= before
 """
-_LANE_EFFECTS = "SELECT event_id, sequence, uid FROM effect WHERE sequence IS NOT NULL"
+_LANE_EFFECTS = "SELECT subscription, event_id, sequence, uid FROM effect WHERE sequence IS NOT NULL"
 
 
 @_invariant("I7", CHECKS)
@@ -221,28 +222,45 @@ async def lanes_keep_their_order(connection: Connection, evidence: Evidence) -> 
     """A lane has one delivery in flight, its effects follow its sequence, and that follows the clients' order."""
     found = _dicts(await connection.fetch(_DOUBLE_IN_LANE)) + _dicts(await connection.fetch(_EFFECTS_OUT_OF_ORDER))
     effects = await connection.fetch(_LANE_EFFECTS)
-    places: dict[UUID, tuple[int, int]] = {row["event_id"]: (row["sequence"], row["uid"]) for row in effects}
+    places = {(row["subscription"], row["event_id"]): (row["sequence"], row["uid"]) for row in effects}
     return found + lanes.against_program_order(evidence, places) + await lanes.overlapping(connection, evidence, places)
 
 
+_REDRIVEN = "SELECT DISTINCT uid FROM delivery_log WHERE outcome = 'redriven'"
+
+
 @_invariant("I8", CHECKS)
-async def nothing_runs_early(_: Connection, evidence: Evidence) -> Rows:
-    """Nothing starts before the time asked for at publication, nor before the delay of a retry is over."""
-    available = {p.event_id: p.available_at for p in evidence.publications if p.available_at is not None}
+async def everything_runs_in_its_time(connection: Connection, evidence: Evidence) -> Rows:
+    """Nothing starts before its time, nor before the delay of a retry is over, nor after its time to live."""
+    # A redriven delivery has no time to live.
+    redriven = {row["uid"] for row in await connection.fetch(_REDRIVEN)}
+    published = {publication.event_id: publication for publication in evidence.publications}
     found: Rows = []
     by_uid: dict[int, list[Claim]] = defaultdict(list)
     for claim in evidence.claims:
         by_uid[claim.uid].append(claim)
-        not_before = available.get(claim.event_id, 0.0)
-        if claim.at < not_before - lanes.TOLERANCE_SECONDS:
-            found.append({"uid": claim.uid, "claimed_at": claim.at, "available_at": not_before})
+        publication = published.get(claim.event_id)
+        if publication is None:
+            continue
+        expires_at = _expiry(publication)
+        if claim.taken_at < (publication.available_at or 0.0) - lanes.TOLERANCE_SECONDS:
+            found.append({"uid": claim.uid, "taken_at": claim.taken_at, "available_at": publication.available_at})
+        if claim.taken_at > expires_at + lanes.TOLERANCE_SECONDS and claim.uid not in redriven:
+            found.append({"uid": claim.uid, "taken_at": claim.taken_at, "expires_at": expires_at})
     for (uid, fence), due in evidence.due.items():
         found += [
-            {"uid": uid, "fence": claim.fence, "claimed_at": claim.at, "due_at": due}
+            {"uid": uid, "fence": claim.fence, "taken_at": claim.taken_at, "due_at": due}
             for claim in by_uid[uid]
-            if claim.fence > fence and claim.at < due - lanes.TOLERANCE_SECONDS
+            if claim.fence > fence and claim.taken_at < due - lanes.TOLERANCE_SECONDS
         ]
     return found
+
+
+def _expiry(publication: Publication) -> float:
+    """Return the latest time at which a delivery may begin, as far as its client can tell."""
+    if publication.time_to_live is None or publication.acknowledged_at is None:
+        return math.inf
+    return max(publication.acknowledged_at, publication.available_at or 0.0) + publication.time_to_live
 
 
 _DOUBLED_EVENTS = "SELECT event_id, count(*) FROM event GROUP BY event_id HAVING count(*) > 1"

@@ -43,6 +43,7 @@ DECK = {
     "use-up-connections": 1,
     "redrive": 3,
     "abandon-name": 1,
+    "pause": 2,
 }
 COMMIT_LOCK = 4711
 _PATIENCE_SECONDS = 20.0
@@ -89,6 +90,7 @@ class Nemesis:
         self._database = database
         self._bus = EventBus(database, synthetic.BUS_REGISTRY)
         self._lingering: set[asyncio.Task[None]] = set()
+        self._paused: set[str] = set()
         self.struck: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
 
@@ -112,6 +114,8 @@ class Nemesis:
         await asyncio.gather(*self._lingering, return_exceptions=True)
         for member in self._crew.members.values():
             self._crew.thaw(member)
+        for name in list(self._paused):
+            await self._resume(name)
 
     def _linger(self, work: Awaitable[None]) -> None:
         async def bear() -> None:
@@ -308,3 +312,22 @@ class Nemesis:
                 else:
                     await self._bus.redrive(connection, uid, by="nemesis", reason="try again")
         return bool(uids)
+
+    async def _pause(self, step: Step) -> bool:
+        """Pause a subscription for a while."""
+        name = synthetic.SUBSCRIPTIONS[int(step.which * len(synthetic.SUBSCRIPTIONS))].name
+        if name in self._paused:
+            return False
+        self._paused.add(name)
+        await self._database.run(lambda connection: self._bus.pause(connection, name, by="nemesis", reason="a fault"))
+
+        async def resume() -> None:
+            await asyncio.sleep(1 + 2 * step.how)
+            await self._resume(name)
+
+        self._linger(resume())
+        return True
+
+    async def _resume(self, name: str) -> None:
+        await self._database.run(lambda connection: self._bus.resume(connection, name))
+        self._paused.discard(name)

@@ -14,6 +14,7 @@ from uuid import UUID
 from pydantic import Field
 
 from factory.domain.ids import derived_id
+from factory.events.conditions import Condition, Operator
 from factory.events.contracts.payload import Payload
 from factory.events.contracts.system import DeadLettered
 from factory.events.envelope import Envelope
@@ -40,13 +41,21 @@ PLAIN = Subscription(
     name="plain", event_types=("Stimulus",), lease=LEASE, max_attempts=4, max_losses=1000, topics=_SYSTEM
 )
 LANE = PLAIN.model_copy(update={"name": "lane", "ordered": True})
-RED = PLAIN.model_copy(update={"name": "red", "payload": {"colour": "red"}, "priority": 5})
+RED = PLAIN.model_copy(
+    update={
+        "name": "red",
+        "conditions": (Condition(field=("colour",), operator=Operator.IN, value=["red", "crimson"]),),
+        "priority": 5,
+    }
+)
+# Its lanes wait for a person after a dead letter.
+STRICT = LANE.model_copy(update={"name": "strict", "agents": ("client-1",), "after_dead_letter": "block"})
 # Gives up soon on what takes its worker with it.
 FRAGILE = PLAIN.model_copy(
     update={"name": "fragile", "payload": {"colour": "blue"}, "agents": ("client-0",), "max_losses": 3}
 )
 MOURNER = Subscription(name="mourner", event_types=("DeadLettered",), lease=LEASE, max_losses=1000)
-SUBSCRIPTIONS = (PLAIN, LANE, RED, FRAGILE, MOURNER)
+SUBSCRIPTIONS = (PLAIN, LANE, RED, STRICT, FRAGILE, MOURNER)
 # Both cause the same children, so that each is published twice and must exist once.
 BEGETTERS = frozenset({PLAIN.name, LANE.name})
 

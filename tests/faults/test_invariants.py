@@ -43,7 +43,7 @@ class Small:
             asked_at = time.time()
             async with self.database.transaction() as connection:
                 await self.bus.publish(connection, [event])
-            known = Publication(event.event_id, _PROJECT, "ack", None, asked_at, time.time())
+            known = Publication(event.event_id, _PROJECT, "ack", None, None, asked_at, time.time())
             self.evidence.publications.append(known)
         self.owner = await self.bus.register("one")
         number = 0
@@ -68,7 +68,7 @@ class Small:
                 item.attempt,
                 event.project_id or _PROJECT,
             )
-            self.evidence.claims.append(Claim(now, "one", *known))
+            self.evidence.claims.append(Claim(now, (item.deadline - synthetic.LEASE).timestamp(), "one", *known))
 
     async def _end(self, connection: Connection, delivery: Delivery, number: int) -> None:
         if number == 0:
@@ -207,6 +207,8 @@ async def test_records_that_contradict_the_database_are_reported(small: Small) -
 
     early = replace(first, available_at=time.time() + 60)
     assert await broken(replace(sound, publications=[early, *sound.publications[1:]])) == {"I8"}
+    mortal = replace(first, time_to_live=-60.0)
+    assert await broken(replace(sound, publications=[mortal, *sound.publications[1:]])) == {"I8"}
     assert await broken(replace(sound, due={key: at + 60 for key, at in sound.due.items()})) == {"I8"}
 
     seen = sound.seen["reader-0"]
@@ -233,7 +235,9 @@ async def test_what_waits_after_the_bound_and_what_has_no_record_is_reported(sma
     event = synthetic.stimulus(1, "client-0", 99, _PROJECT)
     async with small.database.transaction() as connection:
         await small.bus.publish(connection, [event])
-    small.evidence.publications.append(Publication(event.event_id, _PROJECT, "ack", None, time.time(), time.time()))
+    small.evidence.publications.append(
+        Publication(event.event_id, _PROJECT, "ack", None, None, time.time(), time.time())
+    )
     seen = await small.bus.tail(limit=1000)
     small.evidence.seen["reader-0"] = [(str(item.cursor), item.event.event_id) for item in seen]
     assert await small.broken() == {"I11"}

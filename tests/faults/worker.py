@@ -28,7 +28,7 @@ from tests.faults.records import Record
 from tests.faults.synthetic import Behaviour
 
 # How many deliveries of each subscription a worker holds at once.
-CAPS = {"plain": 60, "lane": 60, "red": 30, "fragile": 10, "mourner": 30}
+CAPS = {"plain": 60, "lane": 60, "red": 30, "strict": 30, "fragile": 10, "mourner": 30}
 _GROUP = 100
 _SWEEP_SECONDS = 0.4
 _POLL_SECONDS = 0.3
@@ -103,7 +103,16 @@ class Worker:
                 owner=owner.epoch,
                 asked=capacity,
                 taken=[
-                    (d.uid, d.fence, d.subscription, d.event.event_id, d.attempt, d.event.project_id)
+                    (
+                        d.uid,
+                        d.fence,
+                        d.subscription,
+                        d.event.event_id,
+                        d.attempt,
+                        d.event.project_id,
+                        # When the database gave it out.
+                        (d.deadline - synthetic.LEASE).timestamp(),
+                    )
                     for d in deliveries
                 ],
             )
