@@ -9,6 +9,8 @@ from factory.control.blueprints import Blueprint, Step, When
 from factory.domain.artifact import KINDS, ArtifactStatus
 from factory.domain.project import ENDED, ProjectStatus
 
+_AT_REST = frozenset({ProjectStatus.RELEASED, ProjectStatus.COMPENSATING, ProjectStatus.COMPENSATED})
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,7 +84,7 @@ def decide(blueprint: Blueprint, state: ProjectState, *, resume: bool = False) -
     The decision depends on the state alone, never on the event that woke the coordinator, so that events
     that arrive twice or late change nothing.
     """
-    if state.status is ProjectStatus.RELEASED or (state.status is ProjectStatus.FAILED and not resume):
+    if state.status in _AT_REST or (state.status is ProjectStatus.FAILED and not resume):
         return Decision()
     skipped = frozenset(step.produces for step in blueprint.steps if _is_skipped(step, state))
     assignments: list[Assignment] = []

@@ -38,7 +38,7 @@ class StepProgress(_Frozen):
     """One line of the live view.
 
     Attributes:
-        status: `waiting`, `assigned`, `running`, `validating`, `done` or `failed`.
+        status: `waiting`, `assigned`, `running`, `validating`, `done`, `failed` or `withdrawn`.
         seconds: Time of the latest attempt so far, or None before it starts.
     """
 
@@ -104,7 +104,7 @@ def _line(step: Step, task: asyncpg.Record | None, artifact: asyncpg.Record | No
     made = artifact if artifact is not None and artifact["task_id"] == task["id"] else None
     status = task["status"]
     if status == "done":
-        judged = {"pending": "validating", "valid": "done", "invalid": "failed"}
+        judged = {"pending": "validating", "valid": "done", "invalid": "failed", "withdrawn": "withdrawn"}
         status = judged[made["status"]] if made is not None else "validating"
     return StepProgress(
         step=step.id,

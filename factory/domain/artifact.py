@@ -20,11 +20,12 @@ TREE_MEDIA_TYPE = "application/vnd.factory.tree+json"
 
 
 class ArtifactStatus(StrEnum):
-    """Where an artifact stands with the validator."""
+    """Where an artifact stands with the validator, or that a compensation took it back."""
 
     PENDING = "pending"
     VALID = "valid"
     INVALID = "invalid"
+    WITHDRAWN = "withdrawn"
 
 
 class KindSpec(BaseModel):

@@ -19,6 +19,8 @@ class ProjectStatus(StrEnum):
     RELEASED = "released"
     EVOLVING = "evolving"
     FAILED = "failed"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
 
 
 _PHASES = (
@@ -28,15 +30,22 @@ _PHASES = (
     ProjectStatus.DEPLOYMENT,
     ProjectStatus.RELEASED,
 )
-ENDED = frozenset({ProjectStatus.RELEASED, ProjectStatus.FAILED})
+ENDED = frozenset({ProjectStatus.RELEASED, ProjectStatus.FAILED, ProjectStatus.COMPENSATED})
 
 
 def may_become(current: ProjectStatus, target: ProjectStatus) -> bool:
     """Tell whether a project may go from one status to another.
 
     Phases go forward only; anything unfinished may fail; a failed project may be taken up again in any
-    unfinished phase; a released one evolves, and an evolving one passes through the phases again.
+    unfinished phase; a released one evolves, and an evolving one passes through the phases again. Whatever was
+    done may be compensated, after which nothing but the rest of the compensation follows.
     """
+    if target is ProjectStatus.COMPENSATING:
+        return current is not ProjectStatus.COMPENSATING
+    if current is ProjectStatus.COMPENSATING:
+        return target in {ProjectStatus.COMPENSATED, ProjectStatus.FAILED}
+    if ProjectStatus.COMPENSATED in {current, target}:
+        return False
     if target is ProjectStatus.FAILED:
         return current not in ENDED
     if current is ProjectStatus.FAILED:
@@ -74,7 +83,12 @@ class ProjectMetadata(BaseModel):
 
 
 class Project(BaseModel):
-    """One product under construction."""
+    """One product under construction.
+
+    Attributes:
+        sandbox_of: The project that this one replays. Nothing of a sandbox may leave the factory: it is not
+            handed over, not pushed, and nobody is notified of it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -85,6 +99,7 @@ class Project(BaseModel):
     status: ProjectStatus
     revision: int = Field(default=1, ge=1)
     trace_id: str
+    sandbox_of: UUID | None = None
     metadata: ProjectMetadata = ProjectMetadata()
     created_at: datetime
     updated_at: datetime

@@ -25,6 +25,7 @@ Phase = Literal[
     ProjectStatus.DEPLOYMENT,
 ]
 GIVEN = frozenset({"vision"})
+WITHDRAW = "withdraw"
 
 
 class _Strict(BaseModel):
@@ -56,12 +57,37 @@ class When(_Strict):
     at_least: int = 1
 
 
+class Compensation(_Strict):
+    """What undoes a step: a task for an agent, which gets the step's artifact as its input.
+
+    Attributes:
+        goal: What the agent is asked for, one of the goals it names in `produces`.
+        max_attempts: Most attempts; the retry policy's number where it is not given.
+    """
+
+    agent: KebabName
+    goal: KebabName
+    parameters: Mapping[str, JsonValue] = {}
+    max_attempts: int | None = Field(default=None, ge=1, le=100)
+    timeout_seconds: int = Field(default=300, ge=1, le=86_400)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _undo_once(cls, value: object) -> object:
+        if isinstance(value, Mapping) and "compensation" in value:
+            raise ValueError("a compensation cannot be compensated itself")
+        return value
+
+
 class Step(_Strict):
     """One step: an agent turns artifacts of some kinds into one of another.
 
     Attributes:
         phase: The project status while the step runs.
         redo: How often the step is assigned again after the validator refused its artifact.
+        on_failure: What follows when the step has failed for good: the project fails, or everything that was done
+            is compensated.
+        compensation: What undoes the step; `withdraw` takes its artifact back, in the database and in Git.
     """
 
     id: KebabName
@@ -72,7 +98,14 @@ class Step(_Strict):
     when: When | None = None
     timeout_seconds: int = Field(default=300, ge=1, le=86_400)
     redo: int = Field(default=0, ge=0, le=5)
+    on_failure: Literal["fail", "compensate"] = "fail"
+    compensation: Compensation | Literal["withdraw"] | None = None
     parameters: Mapping[str, JsonValue] = {}
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Every kind the step depends on: its inputs, and the subject of its condition."""
+        return frozenset(self.inputs.kinds) | ({self.when.artifact} if self.when else frozenset())
 
 
 class Blueprint(_Strict):
@@ -89,8 +122,25 @@ class Blueprint(_Strict):
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """Agents in the order in which the steps first need them."""
-        return tuple(dict.fromkeys(step.agent for step in self.steps))
+        """Agents in the order in which the steps first need them; those that only compensate come last."""
+        undoing = (step.compensation.agent for step in self.steps if isinstance(step.compensation, Compensation))
+        return tuple(dict.fromkeys((*(step.agent for step in self.steps), *undoing)))
+
+    @property
+    def compensations(self) -> dict[str, Compensation]:
+        """Compensations done by agents, by the step they undo."""
+        return {step.id: step.compensation for step in self.steps if isinstance(step.compensation, Compensation)}
+
+    def dependants(self, step_id: str) -> frozenset[str]:
+        """Return the steps that build on what a step produces, directly or through others."""
+        found: set[str] = set()
+        pending = [self.step(step_id).produces]
+        while pending:
+            kind = pending.pop()
+            reading = {step.id: step.produces for step in self.steps if kind in step.reads and step.id not in found}
+            found |= reading.keys()
+            pending += reading.values()
+        return frozenset(found)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -113,13 +163,13 @@ def _problems(blueprint: Blueprint) -> Iterable[str]:
                 yield f"step {step.id!r} reads {kind!r}, which no step produces"
         if step.when and step.when.artifact not in known:
             yield f"step {step.id!r} depends on {step.when.artifact!r}, which no step produces"
+        if isinstance(step.compensation, Compensation) and step.compensation.goal in known:
+            yield f"the compensation of step {step.id!r} makes {step.compensation.goal!r}, which is a step's to produce"
     yield from _order_problems(blueprint)
 
 
 def _order_problems(blueprint: Blueprint) -> Iterable[str]:
-    needs = {
-        step.produces: [*step.inputs.kinds, *([step.when.artifact] if step.when else [])] for step in blueprint.steps
-    }
+    needs = {step.produces: sorted(step.reads) for step in blueprint.steps}
     try:
         order = tuple(TopologicalSorter(needs).static_order())
     except CycleError as error:

@@ -93,6 +93,39 @@ class TaskFailed(Payload, topics=_SYSTEM):
     reason: str
 
 
+class CompensationRequested(Payload, topics=_SYSTEM):
+    """What a project has done is to be undone, all of it or from one step on."""
+
+    reason: str
+    from_step: str | None = None
+
+
+class StepCompensated(Payload, topics=_SYSTEM):
+    """A step of a project was undone."""
+
+    step: str
+    task_id: UUID
+    agent: str
+
+
+class CompensationCompleted(Payload, topics=_SYSTEM):
+    """Every completed step was undone, in the order given; those that name no compensation were skipped."""
+
+    saga_id: UUID
+    compensated: list[str]
+    skipped: list[str]
+
+
+class CompensationFailed(Payload, topics=_SYSTEM):
+    """A compensation failed for good; those of earlier steps wait until it is taken up again."""
+
+    saga_id: UUID
+    step: str
+    task_id: UUID
+    agent: str
+    reason: str
+
+
 class DeadLettered(Payload, topics=_SYSTEM):
     """A delivery was given up and stands among the dead letters."""
 
