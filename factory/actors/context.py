@@ -14,6 +14,7 @@ from factory.actors.facts import FACTS
 from factory.actors.subscriptions import agent_of
 from factory.artifacts import records
 from factory.control.blueprints import load_blueprints
+from factory.control.compensation import compensated_step
 from factory.control.projects import get_projects
 from factory.domain.artifact import ArtifactStatus
 from factory.domain.errors import ErrorCategory, FactoryError, NotFoundError, TerminalError
@@ -32,11 +33,16 @@ _DEFAULT_TIMEOUT_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A delivery with the task made of it."""
+    """A delivery with the task made of it.
+
+    Attributes:
+        max_attempts: In place of the retry policy's, where the blueprint says so.
+    """
 
     delivery: Delivery
     task: Task
     timeout_seconds: float
+    max_attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,8 @@ class _Lookup:
             task = await self._assigned(delivery, project, event.read(TaskAssigned))
         else:
             task = await self._validation(delivery, project, event.read(ArtifactCreated))
-        return Job(delivery, task, self._timeout(project, task))
+        timeout, max_attempts = self._limits(project, task)
+        return Job(delivery, task, timeout, max_attempts)
 
     def _project(self, event: Envelope) -> Project | None:
         if event.project_id is None:
@@ -162,11 +169,16 @@ class _Lookup:
             **_origin(delivery.event),
         )
 
-    def _timeout(self, project: Project, task: Task) -> float:
+    def _limits(self, project: Project, task: Task) -> tuple[float, int | None]:
+        """Return the timeout and, where the blueprint gives it, the most attempts."""
         blueprint = load_blueprints(self._blueprint_dir).get(project.blueprint)
+        undone = compensated_step(task.step)
+        if blueprint and undone in blueprint.compensations:
+            compensation = blueprint.compensations[undone]
+            return compensation.timeout_seconds, compensation.max_attempts
         steps = {step.id: step for step in blueprint.steps} if blueprint else {}
         step = steps.get(task.step)
-        return step.timeout_seconds if step else _DEFAULT_TIMEOUT_SECONDS
+        return (step.timeout_seconds if step else _DEFAULT_TIMEOUT_SECONDS), None
 
 
 def _origin(event: Envelope) -> dict[str, object]:

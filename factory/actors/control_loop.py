@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from factory.actors.subscriptions import GOVERNANCE, ORCHESTRATION
+from factory.actors.subscriptions import GOVERNANCE, ORCHESTRATION, WITHDRAWAL
+from factory.control import tasks
 from factory.control.governance import Committer
 from factory.control.orchestrator import Orchestrator
+from factory.control.sagas import step_compensated
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery
 from factory.recovery.classification import classify
@@ -31,6 +33,7 @@ class ControlPlane:
         self._handlers: dict[str, Callable[[Delivery], Awaitable[None]]] = {
             ORCHESTRATION.name: self._orchestrate,
             GOVERNANCE.name: self._commit,
+            WITHDRAWAL.name: self._withdraw,
         }
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
@@ -61,6 +64,19 @@ class ControlPlane:
             if await self._bus.finish(connection, [delivery]) and prepared is not None:
                 event = await prepared.record(connection, delivery.event)
                 await self._bus.publish(connection, [event])
+
+    async def _withdraw(self, delivery: Delivery) -> None:
+        prepared = await self._committer.prepare_withdrawal(delivery.event)
+        task = prepared.task
+        async with self._database.transaction() as connection:
+            if not await self._bus.finish(connection, [delivery]):
+                return
+            await prepared.record(connection)
+            await tasks.start_tasks(connection, [(task.task_id, delivery.attempt)])
+            await tasks.finish_tasks(connection, [tasks.TaskEnd(id=task.task_id, worker=task.agent, skill=task.goal)])
+            cause = delivery.event
+            event = step_compensated(task.task_id, task.step, task.agent, cause, cause.traceparent)
+            await self._bus.publish(connection, [event])
 
     async def _fail(self, delivery: Delivery, error: Exception) -> None:
         _log.warning("control_delivery_failed", subscription=delivery.subscription, exc_info=error)

@@ -10,6 +10,8 @@ from factory.actors.context import Job
 from factory.artifacts import records
 from factory.artifacts.records import NewArtifact
 from factory.control import governance, tasks
+from factory.control.compensation import compensated_step
+from factory.control.sagas import step_compensated
 from factory.domain.artifact import ArtifactRef
 from factory.domain.errors import ErrorCategory
 from factory.domain.ids import derived_id
@@ -77,6 +79,7 @@ class Settler:
         kept = [result for result in good if result.job.delivery.uid in held]
         await tasks.finish_tasks(connection, [_task_end(result) for result in kept if _is_assigned(result)])
         events = await self._store_artifacts(connection, [result for result in kept if result.outcome.artifact])
+        events += [_step_compensated(result) for result in kept if compensated_step(result.job.task.step)]
         events += await self._store_verdicts(connection, [result for result in kept if result.outcome.verdict])
         await self._publish(connection, events, kept)
         for result in results:
@@ -123,6 +126,8 @@ class Settler:
     ) -> None:
         step = result.job.task.step if result else ""
         policy = self._policies.find(agent=agent, step=step, category=error.category)
+        if result is not None and result.job.max_attempts is not None:
+            policy = policy.model_copy(update={"max_attempts": result.job.max_attempts})
         decision = decide(error, delivery.attempt, delivery.crash_count, policy)
         if isinstance(decision, DeadLetter):
             await self._bus.dead_letter(connection, delivery, error, category=decision.category)
@@ -154,6 +159,11 @@ def _latest_attempts(results: Sequence[Result]) -> list[Result]:
 def _is_assigned(result: Result) -> bool:
     """Tell whether the task has a row of its own: one that was assigned, rather than made of another event."""
     return result.job.task.event_type == TASK_ASSIGNED
+
+
+def _step_compensated(result: Result) -> Envelope:
+    task = result.job.task
+    return step_compensated(task.id, task.step, task.agent, result.job.delivery.event, task_traceparent(task))
 
 
 def _task_end(result: Result) -> tasks.TaskEnd:

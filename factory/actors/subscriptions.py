@@ -14,7 +14,15 @@ _LEASE = timedelta(hours=25)
 ORCHESTRATION = Subscription(
     name=orchestrator.NAME,
     topics=(Topic.SYSTEM,),
-    event_types=("ProjectCreated", "ValidationPassed", "ValidationFailed", "ArtifactCommitted", "DeadLettered"),
+    event_types=(
+        "ProjectCreated",
+        "ValidationPassed",
+        "ValidationFailed",
+        "ArtifactCommitted",
+        "DeadLettered",
+        "CompensationRequested",
+        "StepCompensated",
+    ),
     ordered=True,
     priority=10,
 )
@@ -25,7 +33,15 @@ GOVERNANCE = Subscription(
     ordered=True,
     priority=10,
 )
-CONTROL = (ORCHESTRATION, GOVERNANCE)
+WITHDRAWAL = Subscription(
+    name=f"{governance.NAME}.tasks",
+    topics=(Topic.SYSTEM,),
+    event_types=("TaskAssigned",),
+    payload={"agent": governance.NAME},
+    ordered=True,
+    priority=10,
+)
+CONTROL = (ORCHESTRATION, GOVERNANCE, WITHDRAWAL)
 
 
 def topic_of(agent: type[Agent]) -> Topic:

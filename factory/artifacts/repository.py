@@ -8,7 +8,7 @@ and the order of artifacts that PostgreSQL records is all that is needed to make
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +92,33 @@ class RepositoryStore:
             change = _change(repository, artifact, content, parent, present)
             check_tree({path: None for path in present if path not in change.removed} | dict(change.written))
             head = self._commit_change(repository, artifact, change, parent, present)
+            _advance(repository, head)
+            return head
+
+    def withdraw(self, artifact: ArtifactRef, before: Content | None, onto: Sequence[str], moment: int) -> str:
+        """Commit the state that a kind had before an artifact, and return the commit. Nothing is rewritten.
+
+        Args:
+            artifact: The version that is taken back.
+            before: The files of the version that stood before it; None where it was the first.
+            onto: Recorded commits, of which the latest in the history becomes the parent.
+            moment: The time of the commit, in seconds since 1970.
+
+        Raises:
+            BadInputError: The kind stays out of the repository.
+            NotFoundError: The repository lacks one of the commits.
+        """
+        title = check_committable(artifact.kind).title.lower()
+        with self._writing(artifact.project_id) as repository:
+            parent = onto[0]
+            for commit in onto[1:]:
+                parent = commit if repository.is_ancestor(parent, commit) else parent
+            present = repository.paths(parent)
+            change = _change(repository, artifact, before or Content(files={}), parent, present)
+            kept = {path: blob for path, blob in present.items() if path not in change.removed}
+            tree = repository.add_tree({**kept, **change.written})
+            message = f"Withdraw the {title}, version {artifact.version}\n\n{_trailers(artifact).lines()}\n"
+            head = self._add_commit(repository, tree, parent, message, moment)
             _advance(repository, head)
             return head
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from factory.artifacts.blobs import BlobStore, hash_of
-from factory.artifacts.commits import ArtifactCommit, commits
+from factory.artifacts.commits import ArtifactCommit, commits, withdrawals
 from factory.artifacts.git import MAIN, GitRepository, Trailers
 from factory.artifacts.lineage import ROOT_KIND, project_artifacts
 from factory.artifacts.plan import committable
@@ -43,6 +43,7 @@ class _Recorded:
     artifacts: Mapping[UUID, StoredArtifact]
     contents: Mapping[UUID, Content]
     release: str | None
+    withdrawals: Sequence[str] = ()
 
 
 async def verify(
@@ -77,6 +78,7 @@ async def verify(
             artifacts={artifact.id: artifact for artifact in artifacts},
             contents=contents,
             release=project["released_commit"] if project is not None else None,
+            withdrawals=[item.commit_sha for item in await withdrawals(connection, project_id)],
         )
         problems += await asyncio.to_thread(_check_commits, repositories, recorded)
     return problems
@@ -156,7 +158,7 @@ def _check_order(repository: GitRepository, recorded: _Recorded) -> Iterator[Pro
     positions = [commit.position for commit in recorded.commits]
     if places != sorted(places) or positions != list(range(1, len(positions) + 1)):
         yield Problem("commits", "main", "its commits are not in the recorded order")
-    for sha in [*shas, recorded.release]:
+    for sha in [*shas, *recorded.withdrawals, recorded.release]:
         if sha is not None and sha not in history:
             yield Problem("commits", sha, "main does not contain this commit")
 

@@ -10,7 +10,12 @@ from factory.cli.output import duration, short
 from factory.domain.artifact import ArtifactStatus
 from factory.domain.project import Project
 
-_STYLES = {ArtifactStatus.VALID: "green", ArtifactStatus.INVALID: "red", ArtifactStatus.PENDING: "yellow"}
+_STYLES = {
+    ArtifactStatus.VALID: "green",
+    ArtifactStatus.INVALID: "red",
+    ArtifactStatus.PENDING: "yellow",
+    ArtifactStatus.WITHDRAWN: "dim",
+}
 
 
 def tree(project: Project, graph: Lineage) -> Tree:

@@ -18,6 +18,7 @@ _SIGNS = {
     ArtifactStatus.VALID: ("valid", "green"),
     ArtifactStatus.INVALID: ("invalid", "bold red"),
     ArtifactStatus.PENDING: ("not validated", "yellow"),
+    ArtifactStatus.WITHDRAWN: ("withdrawn", "dim"),
 }
 
 

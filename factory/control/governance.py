@@ -8,7 +8,8 @@ from factory.artifacts import commits, records
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.records import NewArtifact, NewValidation
 from factory.artifacts.repository import RepositoryStore
-from factory.domain.artifact import KINDS, ArtifactRef
+from factory.domain.artifact import KINDS, ArtifactRef, ArtifactStatus
+from factory.domain.errors import RetryableError
 from factory.domain.ids import derived_id
 from factory.domain.task import ArtifactDraft, Finding, Task, Verdict
 from factory.events.contracts.system import (
@@ -18,6 +19,7 @@ from factory.events.contracts.system import (
     ValidationFailed,
     ValidationPassed,
 )
+from factory.events.contracts.tasks import TaskAssigned
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic
 from factory.storage.database import Connection, Database
@@ -120,21 +122,51 @@ class Committer:
         if KINDS[artifact.kind].commit_subject is None:
             return None
         if known is not None:
-            return PreparedCommit(artifact, known.commit_sha)
+            return PreparedCommit(artifact, known.commit_sha, parent)
         content = await asyncio.to_thread(self._store.content, artifact)
         sha = await asyncio.to_thread(self._repositories.commit, artifact, content, parent)
-        return PreparedCommit(artifact, sha)
+        return PreparedCommit(artifact, sha, parent)
+
+    async def prepare_withdrawal(self, event: Envelope) -> "PreparedWithdrawal":
+        """Make the commit that takes back what a step made; repeating it gives the same commit.
+
+        Raises:
+            NotFoundError: One of the artifacts does not exist.
+        """
+        payload = event.read(TaskAssigned)
+        async with self._database.transaction() as connection:
+            made = [await records.get(connection, artifact_id) for artifact_id in payload.input_ids]
+            committed = [item for item in made if await commits.commit_of(connection, item.id) is not None]
+            head = await commits.head(connection, made[0].project_id) if made else None
+            if not committed or head is None or await commits.withdrawal_of(connection, committed[-1].id):
+                return PreparedWithdrawal(payload, made)
+            last = committed[-1]
+            before_id = await commits.committed_before(connection, last.project_id, last.kind, payload.input_ids)
+            before = await records.get(connection, before_id) if before_id is not None else None
+            release = await commits.released(connection, last.project_id)
+        content = await asyncio.to_thread(self._store.content, before) if before is not None else None
+        onto = [head, release] if release else [head]
+        moment = int(event.timestamp.timestamp())
+        sha = await asyncio.to_thread(self._repositories.withdraw, last, content, onto, moment)
+        return PreparedWithdrawal(payload, made, artifact=last, sha=sha, parent=head)
 
 
 class PreparedCommit:
     """A commit that exists in Git and waits for its record."""
 
-    def __init__(self, artifact: ArtifactRef, sha: str) -> None:
+    def __init__(self, artifact: ArtifactRef, sha: str, parent: str | None) -> None:
         self.artifact = artifact
         self.sha = sha
+        self._parent = parent
 
     async def record(self, connection: Connection, cause: Envelope) -> Envelope:
-        """Record the commit and return the event that tells of it."""
+        """Record the commit and return the event that tells of it.
+
+        Raises:
+            RetryableError: Something else was committed in the meantime.
+        """
+        if await commits.commit_of(connection, self.artifact.id) is None:
+            await _check_head(connection, self.artifact.project_id, self._parent)
         await commits.record_commit(connection, self.artifact.project_id, self.artifact.id, self.sha)
         return cause.caused(
             ArtifactCommitted(artifact_id=self.artifact.id, commit=self.sha),
@@ -142,6 +174,45 @@ class PreparedCommit:
             originating_agent=NAME,
             event_id=derived_id("ArtifactCommitted", self.artifact.id),
         )
+
+
+class PreparedWithdrawal:
+    """A withdrawal whose commit, if there is one to make, exists in Git and waits for its record."""
+
+    def __init__(
+        self,
+        task: TaskAssigned,
+        made: Sequence[ArtifactRef],
+        *,
+        artifact: ArtifactRef | None = None,
+        sha: str = "",
+        parent: str | None = None,
+    ) -> None:
+        self.task = task
+        self._made = made
+        self._artifact = artifact
+        self._sha = sha
+        self._parent = parent
+
+    async def record(self, connection: Connection) -> None:
+        """Mark the artifacts as withdrawn, and record the commit.
+
+        Raises:
+            RetryableError: Something else was committed in the meantime.
+        """
+        if self._artifact is not None:
+            await _check_head(connection, self._artifact.project_id, self._parent)
+            await commits.record_withdrawal(
+                connection, self._artifact.project_id, self._artifact.id, self.task.task_id, self._sha
+            )
+        await records.set_status(connection, {item.id: ArtifactStatus.WITHDRAWN for item in self._made})
+
+
+async def _check_head(connection: Connection, project_id: UUID, parent: str | None) -> None:
+    """Refuse a commit whose parent is no longer the last: commits and withdrawals are made side by side."""
+    await records.lock_projects(connection, [project_id])
+    if await commits.head(connection, project_id) != parent:
+        raise RetryableError(f"the repository of project {project_id} has moved on.", remedy="It is tried again.")
 
 
 def _subject(event: Envelope) -> UUID:

@@ -15,6 +15,7 @@ from factory.artifacts.repository import RepositoryStore
 from factory.control import governance, projects, tasks
 from factory.control.blueprints import find_blueprint
 from factory.control.coordinator import Decision, Failure, KnownArtifact, KnownTask, ProjectState, decide
+from factory.control.sagas import Sagas, compensation_requested
 from factory.domain.artifact import ArtifactStatus
 from factory.domain.ids import derived_id
 from factory.domain.project import ENDED, Project, ProjectStatus
@@ -22,6 +23,7 @@ from factory.domain.task import Finding, TaskError
 from factory.events.bus import EventBus
 from factory.events.contracts.system import (
     ArtifactCreated,
+    CompensationRequested,
     DeadLettered,
     ProjectFailed,
     ProjectReleased,
@@ -34,6 +36,8 @@ from factory.events.topics import Topic
 from factory.storage.database import Connection
 
 NAME = "task-orchestrator"
+# Their dead letters end no project.
+_HARMLESS = frozenset({DeadLettered.event_type, CompensationRequested.event_type})
 CONTROL_NAMES = frozenset({NAME, governance.NAME})
 
 # Primary key (event_id, recorded_at), by its first column in every partition.
@@ -71,6 +75,7 @@ class Orchestrator:
         self._repositories = repositories
         self._topics = topics
         self._blueprint_dir = blueprint_dir
+        self._sagas = Sagas(bus, topics)
 
     async def advance(self, connection: Connection, cause: Envelope, *, resume: bool = False) -> Decision:
         """Do what a project's state asks for: assign tasks, change its status, release or fail it.
@@ -85,12 +90,19 @@ class Orchestrator:
         """
         if cause.project_id is None:
             return Decision()
-        if cause.event_type == DeadLettered.event_type and not await self._absorb(connection, cause):
+        if cause.event_type == DeadLettered.event_type and not (
+            await self._sagas.absorb(connection, cause) or await self._absorb(connection, cause)
+        ):
             return Decision()
         project = await projects.lock_project(connection, cause.project_id)
         blueprint = find_blueprint(project.blueprint, self._blueprint_dir)
+        if await self._sagas.advance(connection, cause, project, blueprint, resume=resume):
+            return Decision()
         state = await read_state(connection, project)
         decision = decide(blueprint, state, resume=resume)
+        if decision.failure is not None and blueprint.step(decision.failure.step).on_failure == "compensate":
+            await self._compensate(connection, cause, project, state, decision.failure)
+            return decision
         if decision.status is not None and decision.status is not project.status:
             await projects.set_status(connection, project, decision.status)
             await self._bus.publish(connection, [_status_changed(cause, project, decision)])
@@ -106,7 +118,7 @@ class Orchestrator:
         """Make a dead letter part of the project's state; False where nothing is left to decide."""
         letter = cause.read(DeadLettered)
         row = await connection.fetchrow(EVENT, letter.event_id)
-        if row is None or row["event_type"] == DeadLettered.event_type:
+        if row is None or row["event_type"] in _HARMLESS:
             return False
         error = TaskError(message=letter.reason, category=letter.category, retryable=False, error_type="DeadLettered")
         if row["event_type"] == TaskAssigned.event_type:
@@ -123,6 +135,14 @@ class Orchestrator:
             return True
         await self._fail_project(connection, cause, Failure(step=letter.subscription, reason=letter.reason))
         return False
+
+    async def _compensate(
+        self, connection: Connection, cause: Envelope, project: Project, state: ProjectState, failure: Failure
+    ) -> None:
+        """Ask for everything to be undone because a step has failed whose blueprint says so."""
+        reason = f"{failure.step}: {failure.reason}"
+        event = compensation_requested(cause, project, reason, state.tasks[failure.step].id)
+        await self._bus.publish(connection, [event])
 
     async def _fail_project(self, connection: Connection, cause: Envelope, failure: Failure) -> None:
         """End a project that the control plane itself cannot bring forward."""
@@ -144,19 +164,8 @@ class Orchestrator:
         await self._bus.publish(connection, [self._task_assigned(cause, task) for task in assigned])
 
     def _task_assigned(self, cause: Envelope, task: tasks.AssignedTask) -> Envelope:
-        item = task.assignment
-        payload = TaskAssigned(
-            task_id=task.id,
-            step=item.step,
-            agent=item.agent,
-            goal=item.goal,
-            revision=task.revision,
-            round=item.round,
-            input_ids=list(item.input_ids),
-            parameters=dict(item.parameters),
-        )
-        topic = self._topics.get(item.agent, Topic.SYSTEM)
-        return cause.caused(payload, topic=topic, originating_agent=NAME, event_id=task.event_id)
+        topic = self._topics.get(task.assignment.agent, Topic.SYSTEM)
+        return cause.caused(task.payload, topic=topic, originating_agent=NAME, event_id=task.event_id)
 
     async def _fail(self, connection: Connection, cause: Envelope, project_id: UUID, failure: Failure) -> None:
         await projects.set_failure(connection, project_id, failure.model_dump(mode="json"))

@@ -14,13 +14,13 @@ from factory.domain.ids import new_id, new_trace_id
 from factory.domain.project import Project, ProjectMetadata, ProjectStatus, check_transition
 from factory.storage.database import Connection
 
-_COLUMNS = """id, name, slug, blueprint, status, revision, trace_id, metadata::text AS metadata,
+_COLUMNS = """id, name, slug, blueprint, status, revision, trace_id, sandbox_of, metadata::text AS metadata,
     created_at, updated_at"""
 _SHORTEST_PREFIX = 6
 
 INSERT = f"""
-INSERT INTO project (id, name, slug, blueprint, status, trace_id, metadata, build_key, out_dir)
-VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9) RETURNING {_COLUMNS}
+INSERT INTO project (id, name, slug, blueprint, status, trace_id, metadata, build_key, out_dir, sandbox_of)
+VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $10) RETURNING {_COLUMNS}
 """  # noqa: S608 - a constant of this module
 # Primary key.
 BY_ID = f"SELECT {_COLUMNS} FROM project WHERE id = $1"  # noqa: S608
@@ -35,7 +35,8 @@ SELECT {_COLUMNS} FROM project WHERE ($1::text IS NULL OR status = $1) ORDER BY 
 """  # noqa: S608
 # Index project_by_build_key.
 UNDELIVERED = f"""
-SELECT {_COLUMNS} FROM project WHERE build_key = $1 AND delivered_at IS NULL ORDER BY created_at DESC LIMIT 1
+SELECT {_COLUMNS} FROM project
+WHERE build_key = $1 AND delivered_at IS NULL AND status <> 'compensated' ORDER BY created_at DESC LIMIT 1
 """  # noqa: S608
 SET_STATUS = "UPDATE project SET status = $2, updated_at = now() WHERE id = $1"
 SET_FAILURE = "UPDATE project SET failure = $2::text::jsonb, updated_at = now() WHERE id = $1"
@@ -53,6 +54,7 @@ class NewProject:
     Attributes:
         build_key: Equal for builds of the same vision by the same blueprint into the same folder, so that a
             repeated command finds its unfinished project.
+        sandbox_of: The project that it replays, if it is a sandbox.
     """
 
     name: str
@@ -60,6 +62,7 @@ class NewProject:
     blueprint: str
     build_key: str
     out_dir: str | None = None
+    sandbox_of: UUID | None = None
     metadata: ProjectMetadata = field(default_factory=ProjectMetadata)
 
 
@@ -81,6 +84,7 @@ async def create_project(conn: Connection, new: NewProject) -> Project:
         new.metadata.model_dump_json(),
         new.build_key,
         new.out_dir,
+        new.sandbox_of,
     )
     if row is None:
         raise NotFoundError(f"project {new.slug!r} was not stored.")
@@ -135,7 +139,7 @@ async def list_projects(conn: Connection, limit: int = 50, status: ProjectStatus
 
 
 async def find_undelivered(conn: Connection, key: str) -> Project | None:
-    """Return the latest project of this build whose repository was not handed over yet."""
+    """Return the latest project of this build whose repository was not handed over yet, nor its work undone."""
     row = await conn.fetchrow(UNDELIVERED, key)
     return project_of(row) if row else None
 

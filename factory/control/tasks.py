@@ -10,6 +10,7 @@ from factory.control.coordinator import Assignment
 from factory.domain.ids import derived_id
 from factory.domain.project import Project
 from factory.domain.task import TaskError
+from factory.events.contracts.tasks import TaskAssigned
 from factory.storage.database import Connection
 
 INSERT = """
@@ -42,6 +43,20 @@ class AssignedTask(BaseModel):
     event_id: UUID
     assignment: Assignment
     revision: int
+
+    @property
+    def payload(self) -> TaskAssigned:
+        """What the agent is told."""
+        return TaskAssigned(
+            task_id=self.id,
+            step=self.assignment.step,
+            agent=self.assignment.agent,
+            goal=self.assignment.goal,
+            revision=self.revision,
+            round=self.assignment.round,
+            input_ids=list(self.assignment.input_ids),
+            parameters=dict(self.assignment.parameters),
+        )
 
 
 class TaskEnd(BaseModel):

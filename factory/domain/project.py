@@ -31,6 +31,14 @@ _PHASES = (
     ProjectStatus.RELEASED,
 )
 ENDED = frozenset({ProjectStatus.RELEASED, ProjectStatus.FAILED, ProjectStatus.COMPENSATED})
+_COMPENSATION = frozenset({ProjectStatus.COMPENSATING, ProjectStatus.COMPENSATED})
+_COMPENSATION_STEPS = frozenset(
+    {
+        (ProjectStatus.COMPENSATING, ProjectStatus.COMPENSATED),
+        (ProjectStatus.COMPENSATING, ProjectStatus.FAILED),
+        *((status, ProjectStatus.COMPENSATING) for status in ProjectStatus if status != ProjectStatus.COMPENSATING),
+    }
+)
 
 
 def may_become(current: ProjectStatus, target: ProjectStatus) -> bool:
@@ -40,12 +48,8 @@ def may_become(current: ProjectStatus, target: ProjectStatus) -> bool:
     unfinished phase; a released one evolves, and an evolving one passes through the phases again. Whatever was
     done may be compensated, after which nothing but the rest of the compensation follows.
     """
-    if target is ProjectStatus.COMPENSATING:
-        return current is not ProjectStatus.COMPENSATING
-    if current is ProjectStatus.COMPENSATING:
-        return target in {ProjectStatus.COMPENSATED, ProjectStatus.FAILED}
-    if ProjectStatus.COMPENSATED in {current, target}:
-        return False
+    if {current, target} & _COMPENSATION:
+        return (current, target) in _COMPENSATION_STEPS
     if target is ProjectStatus.FAILED:
         return current not in ENDED
     if current is ProjectStatus.FAILED:
