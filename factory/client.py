@@ -17,11 +17,15 @@ from factory.control.blueprints import Blueprint, find_blueprint
 from factory.control.orchestrator import Orchestrator
 from factory.control.progress import Progress, read_progress
 from factory.control.projects import NewProject, build_key
+from factory.control.sandbox import replay_project
+from factory.control.submission import NAME as SUBMITTER
 from factory.control.submission import first_event, submit_vision
 from factory.domain.artifact import ArtifactRef
-from factory.domain.errors import ConflictError
+from factory.domain.errors import BadInputError, ConflictError
 from factory.domain.project import Project, ProjectStatus
 from factory.events.bus import EventBus
+from factory.events.contracts.system import CompensationRequested
+from factory.events.topics import Topic
 from factory.observability.traces import start_tracing
 from factory.settings import Settings
 from factory.storage.database import Connection, Database
@@ -89,12 +93,21 @@ class Factory:
         """Return a blueprint whose agents are all known.
 
         Raises:
+            BadInputError: A compensation asks its agent for something that the agent does not name.
             NotFoundError: There is no such blueprint, or one of its agents is not in the roster.
         """
         blueprint = find_blueprint(name, self.settings.blueprint_dir)
         roster = load_roster(tuple(self.settings.plugins))
         for agent in blueprint.agents:
             roster.find(agent)
+        for step, compensation in blueprint.compensations.items():
+            goals = roster.find(compensation.agent).spec.produces
+            if compensation.goal not in goals:
+                raise BadInputError(
+                    f"the compensation of step {step!r} asks {compensation.agent} for {compensation.goal!r}.",
+                    remedy=f"It can be asked for: {', '.join(goals) or 'nothing'}.",
+                    field="compensation",
+                )
         return blueprint
 
     async def begin(self, request: BuildRequest, *, new: bool = False) -> tuple[Project, bool]:
@@ -120,13 +133,50 @@ class Factory:
         )
         return await submit_vision(self.database, self.bus, self.store, created, request.vision), False
 
+    @property
+    def orchestrator(self) -> Orchestrator:
+        """What advances projects, for what a person sets off."""
+        topics = topics_of(load_roster(tuple(self.settings.plugins)))
+        return Orchestrator(self.bus, self.store, self.repositories, topics, self.settings.blueprint_dir)
+
+    async def compensate(self, project_id: UUID, reason: str, from_step: str | None = None) -> None:
+        """Ask for everything a project has done to be undone, or for a step and what builds on it.
+
+        Raises:
+            BadInputError: The blueprint has no such step.
+            ConflictError: The project is being compensated already.
+        """
+        async with self.database.transaction() as connection:
+            project = await projects.lock_project(connection, project_id)
+            steps = [step.id for step in find_blueprint(project.blueprint, self.settings.blueprint_dir).steps]
+            if from_step is not None and from_step not in steps:
+                raise BadInputError(
+                    f"blueprint {project.blueprint!r} has no step {from_step!r}.",
+                    remedy=f"Steps: {', '.join(steps)}.",
+                    field="from_step",
+                )
+            if project.status is ProjectStatus.COMPENSATING:
+                raise ConflictError(
+                    f"project {project.id} is being compensated already.",
+                    remedy=f"See `factory project show {project.id}`.",
+                    field="status",
+                )
+            cause = await first_event(connection, project)
+            request = CompensationRequested(reason=reason, from_step=from_step)
+            event = cause.caused(request, topic=Topic.SYSTEM, originating_agent=SUBMITTER)
+            await self.bus.publish(connection, [event])
+
+    async def replay(self, project_id: UUID) -> Project:
+        """Run a project's whole flow again in a sandbox, and return the sandbox; the original stays as it is."""
+        async with self.database.transaction() as connection:
+            original = await projects.get_project(connection, project_id)
+            return await replay_project(connection, self.bus, original)
+
     async def _take_up(self, connection: Connection, key: str) -> Project | None:
         known = await projects.find_undelivered(connection, key)
         if known is None or known.status is not ProjectStatus.FAILED:
             return known
-        topics = topics_of(load_roster(tuple(self.settings.plugins)))
-        orchestrator = Orchestrator(self.bus, self.store, self.repositories, topics, self.settings.blueprint_dir)
-        await orchestrator.advance(connection, await first_event(connection, known), resume=True)
+        await self.orchestrator.advance(connection, await first_event(connection, known), resume=True)
         return await projects.get_project(connection, known.id)
 
     async def watch(self, project_id: UUID, *, every_seconds: float = 0.2) -> AsyncIterator[Progress]:
@@ -148,8 +198,15 @@ class Factory:
         """Write a released project's repository to a folder, and record that it was handed over.
 
         Raises:
-            ConflictError: The project is not released, or the folder holds something else.
+            ConflictError: The project is not released, is a sandbox, or the folder holds something else.
         """
+        if project.sandbox_of is not None:
+            # What a sandbox makes stays inside: a replay must have no effect that the original had.
+            raise ConflictError(
+                f"project {project.id} is a sandbox of {project.sandbox_of}; it is not handed over.",
+                remedy="Compare it with its original: factory project compare.",
+                field="project",
+            )
         if project.status is not ProjectStatus.RELEASED:
             raise ConflictError(f"project {project.slug!r} is {project.status}, not released.", field="status")
         path = await asyncio.to_thread(self.repositories.materialise, project, out_dir)

@@ -98,10 +98,20 @@ def decide(blueprint: Blueprint, state: ProjectState, *, resume: bool = False) -
             assignments.append(assignment)
     if assignments:
         return Decision(assignments=tuple(assignments), status=_phase(blueprint, state, assignments))
-    unfinished = [step for step in blueprint.steps if step.produces not in skipped and not _is_finished(step, state)]
+    unfinished = _unfinished(blueprint, state)
     if not unfinished:
         return Decision(released=True, status=ProjectStatus.RELEASED)
     return Decision(status=unfinished[0].phase if state.status is ProjectStatus.FAILED else None)
+
+
+def present_phase(blueprint: Blueprint, state: ProjectState) -> ProjectStatus:
+    """Return the phase of the first step that is not finished, or the last phase."""
+    unfinished = _unfinished(blueprint, state)
+    return unfinished[0].phase if unfinished else blueprint.steps[-1].phase
+
+
+def _unfinished(blueprint: Blueprint, state: ProjectState) -> list[Step]:
+    return [step for step in blueprint.steps if not _is_skipped(step, state) and not _is_finished(step, state)]
 
 
 def _next_of(

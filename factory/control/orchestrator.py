@@ -12,9 +12,9 @@ from factory.artifacts import commits, records
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.records import NewValidation
 from factory.artifacts.repository import RepositoryStore
-from factory.control import governance, projects, tasks
+from factory.control import governance, projects, saga_records, tasks
 from factory.control.blueprints import find_blueprint
-from factory.control.coordinator import Decision, Failure, KnownArtifact, KnownTask, ProjectState, decide
+from factory.control.coordinator import Decision, Failure, KnownArtifact, KnownTask, ProjectState, decide, present_phase
 from factory.control.sagas import Sagas, compensation_requested
 from factory.domain.artifact import ArtifactStatus
 from factory.domain.ids import derived_id
@@ -113,6 +113,36 @@ class Orchestrator:
         if decision.released:
             await self._release(connection, cause, project, state)
         return decision
+
+    async def reopen(self, connection: Connection, cause: Envelope) -> Decision:
+        """Take a failed project up again after what failed it was mended, without another round of any step.
+
+        Another step that failed as well fails the project again at once, until that is mended too.
+
+        Args:
+            connection: In the caller's transaction.
+            cause: What follows continues its trace.
+        """
+        if cause.project_id is None:
+            return Decision()
+        project = await projects.lock_project(connection, cause.project_id)
+        halfway = await saga_records.unfinished(connection, project.id)
+        if project.status is not ProjectStatus.FAILED or halfway is not None:
+            return Decision()
+        blueprint = find_blueprint(project.blueprint, self._blueprint_dir)
+        status = present_phase(blueprint, await read_state(connection, project))
+        await projects.set_status(connection, project, status)
+        await projects.set_failure(connection, project.id, None)
+        changed = ProjectStatusChanged(previous=project.status, current=status, reason="what failed is delivered again")
+        await self._bus.publish(connection, [cause.caused(changed, topic=Topic.SYSTEM, originating_agent=NAME)])
+        return await self.advance(connection, cause)
+
+    async def reopen_compensation(self, connection: Connection, cause: Envelope, task: TaskAssigned) -> bool:
+        """Take a failed saga up again whose compensation is delivered anew; False where the task is a step's own."""
+        if cause.project_id is None:
+            return False
+        project = await projects.lock_project(connection, cause.project_id)
+        return await self._sagas.reopen(connection, cause, project, task)
 
     async def _absorb(self, connection: Connection, cause: Envelope) -> bool:
         """Make a dead letter part of the project's state; False where nothing is left to decide."""

@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 from factory.artifacts import records
-from factory.artifacts.blobs import BlobStore
+from factory.artifacts.blobs import BlobStore, StoredBlob
 from factory.artifacts.records import NewArtifact
 from factory.control.projects import NewProject, create_project
 from factory.domain.artifact import KINDS, ArtifactStatus, Content
@@ -28,23 +28,28 @@ async def submit_vision(database: Database, bus: EventBus, store: BlobStore, new
     content = Content(files={KINDS["vision"].primary: vision})
     stored = await asyncio.to_thread(store.put_content, content)
     async with database.transaction() as connection:
-        project = await create_project(connection, new)
-        task_id = derived_id("submission", project.id)
-        draft = NewArtifact(
-            id=derived_id(task_id, "vision"),
-            project_id=project.id,
-            kind="vision",
-            hash=stored.hash,
-            uri=stored.uri,
-            size=stored.size,
-            status=ArtifactStatus.VALID,
-            agent=NAME,
-            trace_id=project.trace_id,
-            task_id=task_id,
-        )
-        (vision_ref,) = await records.insert(connection, [draft])
-        event = project_created(project, vision_ref.id, vision_ref.uri)
-        await bus.publish(connection, [event])
+        return await begin_project(connection, bus, new, stored)
+
+
+async def begin_project(connection: Connection, bus: EventBus, new: NewProject, vision: StoredBlob) -> Project:
+    """Create a project from a vision whose bytes are stored, and publish that it exists."""
+    project = await create_project(connection, new)
+    task_id = derived_id("submission", project.id)
+    draft = NewArtifact(
+        id=derived_id(task_id, "vision"),
+        project_id=project.id,
+        kind="vision",
+        hash=vision.hash,
+        uri=vision.uri,
+        size=vision.size,
+        status=ArtifactStatus.VALID,
+        agent=NAME,
+        trace_id=project.trace_id,
+        task_id=task_id,
+    )
+    (vision_ref,) = await records.insert(connection, [draft])
+    event = project_created(project, vision_ref.id, vision_ref.uri)
+    await bus.publish(connection, [event])
     return project
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from factory.control.compensation import compensated_step
 from factory.control.coordinator import Assignment
 from factory.domain.ids import derived_id
 from factory.domain.project import Project
@@ -30,6 +31,12 @@ FROM unnest($1::uuid[], $2::text[], $3::text[]) AS f (id, worker, skill) WHERE t
 """
 # Primary key.
 RETRY = "UPDATE task SET status = 'assigned', ended_at = now(), worker = $2, error = $3::text::jsonb WHERE id = $1"
+# Primary key. Attempts are counted anew; an edited assignment is another event.
+REOPEN = """
+UPDATE task SET status = 'assigned', attempt = 0, worker = NULL, error = NULL, started_at = NULL, ended_at = NULL,
+    input_ids = $2, parameters = $3::text::jsonb
+WHERE id = $1 AND status <> 'done'
+"""
 # Primary key.
 FAIL = "UPDATE task SET status = 'failed', ended_at = now(), worker = $2, error = $3::text::jsonb WHERE id = $1"
 
@@ -124,6 +131,17 @@ async def retry_task(connection: Connection, task_id: UUID, worker: str, error: 
 async def fail_task(connection: Connection, task_id: UUID, worker: str, error: TaskError) -> None:
     """Mark a task as failed for good."""
     await connection.execute(FAIL, task_id, worker, json.dumps(_recorded(error)))
+
+
+async def reopen_task(connection: Connection, assigned: TaskAssigned) -> None:
+    """Mark a task as assigned again, as its event says now; one that is done stays so."""
+    parameters = json.dumps(assigned.parameters)
+    await connection.execute(REOPEN, assigned.task_id, assigned.input_ids, parameters)
+
+
+def is_compensation(assigned: TaskAssigned) -> bool:
+    """Tell whether a task undoes a step."""
+    return compensated_step(assigned.step) is not None
 
 
 def _recorded(error: TaskError) -> dict[str, JsonValue]:

@@ -6,6 +6,8 @@ import yaml
 from factory.control.blueprints import find_blueprint, load_blueprint, load_blueprints
 from factory.domain.errors import BadInputError, NotFoundError
 
+UNDO: dict[str, object] = {"agent": "product-owner", "goal": "apology"}
+
 
 def write(folder: Path, **changes: object) -> Path:
     document = {
@@ -60,6 +62,20 @@ def test_a_folder_adds_blueprints_and_replaces_those_of_the_same_name(tmp_path: 
     assert len(found["api-service"].steps) == 2
 
 
+def test_a_step_may_name_what_undoes_it(tmp_path: Path) -> None:
+    changed = steps({"compensation": UNDO, "on_failure": "compensate"}, {"id": "plan", "produces": "backlog"})
+    blueprint = load_blueprint(write(tmp_path, steps=changed))
+    assert blueprint.compensations["understand"].goal == "apology"
+    assert blueprint.agents == ("vision-architect", "product-owner")
+    assert blueprint.dependants("understand") == frozenset()
+    assert find_blueprint("api-service").dependants("backend") == {
+        "deployment",
+        "pipeline",
+        "test-report",
+        "release-plan",
+    }
+
+
 def test_an_unknown_blueprint_is_refused_with_the_known_names() -> None:
     with pytest.raises(NotFoundError, match="Known: api-service"):
         find_blueprint("mobile-game")
@@ -78,6 +94,13 @@ def test_an_unknown_blueprint_is_refused_with_the_known_names() -> None:
         ({"steps": steps({"when": {"artifact": "backlog", "metadata": "stories"}})}, "depends on 'backlog'"),
         ({"steps": steps({"timeout_seconds": 0})}, "timeout_seconds"),
         ({"steps": steps({"phase": "released"})}, "phase"),
+        ({"steps": steps({"compensation": "forget"})}, "compensation"),
+        ({"steps": steps({"compensation": {"agent": "product-owner"}})}, "goal"),
+        ({"steps": steps({"compensation": UNDO | {"max_attempts": 0}})}, "max_attempts"),
+        ({"steps": steps({"compensation": UNDO | {"goal": "vision"}})}, "is a step's to produce"),
+        ({"steps": steps({"compensation": UNDO | {"goal": "vision-document"}})}, "is a step's to produce"),
+        ({"steps": steps({"compensation": UNDO | {"compensation": "withdraw"}})}, "cannot be compensated itself"),
+        ({"steps": steps({"on_failure": "shrug"})}, "on_failure"),
         (
             {
                 "steps": steps(
