@@ -8,7 +8,7 @@ from typing import Self
 from uuid import UUID
 
 from factory.actors.roster import load_roster
-from factory.actors.subscriptions import CONTROL, agent_subscriptions, topics_of
+from factory.actors.subscriptions import CONTROL, ORCHESTRATION, agent_subscriptions, topics_of
 from factory.artifacts import records
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
@@ -29,6 +29,12 @@ from factory.events.topics import Topic
 from factory.observability.traces import start_tracing
 from factory.settings import Settings
 from factory.storage.database import Connection, Database
+
+# Index delivery_log_by_event.
+HANDLED = """
+SELECT EXISTS (SELECT FROM delivery_log
+               WHERE event_id = $1 AND subscription = $2 AND outcome IN ('done', 'dead'))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +145,11 @@ class Factory:
         topics = topics_of(load_roster(tuple(self.settings.plugins)))
         return Orchestrator(self.bus, self.store, self.repositories, topics, self.settings.blueprint_dir)
 
-    async def compensate(self, project_id: UUID, reason: str, from_step: str | None = None) -> None:
+    async def compensate(self, project_id: UUID, reason: str, from_step: str | None = None) -> UUID:
         """Ask for everything a project has done to be undone, or for a step and what builds on it.
+
+        Returns:
+            The id of the event that asks; see `is_handled`.
 
         Raises:
             BadInputError: The blueprint has no such step.
@@ -165,6 +174,13 @@ class Factory:
             request = CompensationRequested(reason=reason, from_step=from_step)
             event = cause.caused(request, topic=Topic.SYSTEM, originating_agent=SUBMITTER)
             await self.bus.publish(connection, [event])
+        return event.event_id
+
+    async def is_handled(self, event_id: UUID) -> bool:
+        """Tell whether the orchestrator is done with an event, well or not."""
+        async with self.database.transaction() as connection:
+            handled: bool = await connection.fetchval(HANDLED, event_id, ORCHESTRATION.name)
+        return handled
 
     async def replay(self, project_id: UUID) -> Project:
         """Run a project's whole flow again in a sandbox, and return the sandbox; the original stays as it is."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "artifact": "factory.cli.artifact:app",
     "event": "factory.cli.event:app",
     "subscription": "factory.cli.subscription:app",
+    "dead-letter": "factory.cli.dead_letter:app",
     "agent": "factory.cli.agent:app",
     "contract": "factory.cli.contract:app",
     "doctor": "factory.cli.doctor:doctor",

@@ -5,16 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from factory.cli.compensate import compensate, write_compensations
 from factory.cli.output import age, duration, short, short_project, write_json, write_rich, write_table
+from factory.cli.sandbox import compare, replay
 
 if TYPE_CHECKING:
     from factory.artifacts.lineage import Lineage
     from factory.artifacts.verify import Problem
     from factory.control.progress import Progress
+    from factory.control.saga_records import StepCompensation
     from factory.domain.artifact import ArtifactRef
     from factory.domain.project import Project
 
-app = typer.Typer(help="Look at projects.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Look at projects, take back what they did, replay them.", no_args_is_help=True, add_completion=False
+)
+app.command("compensate")(compensate)
+app.command("replay")(replay)
+app.command("compare")(compare)
 
 _ID = Annotated[str, typer.Argument(metavar="ID", help="The project's id, or at least six first digits of it.")]
 _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -49,11 +57,15 @@ def show(project: _ID, *, as_json: _JSON = False) -> None:
     """Show a project: its steps, artifacts and the result of its tests."""
     from factory.cli.session import run  # noqa: PLC0415 - keeps `factory --help` quick
 
-    progress, artifacts = run(_show(project))
+    progress, artifacts, compensations = run(_show(project))
     if as_json:
-        write_json(_document(progress, artifacts))
+        undone = [item.model_dump(mode="json") for item in compensations]
+        write_json(_document(progress, artifacts) | {"compensations": undone})
         return
     _print(progress, artifacts)
+    if compensations:
+        typer.echo()
+        write_compensations(compensations)
 
 
 @app.command("lineage")
@@ -97,15 +109,20 @@ async def _list(limit: int, status: str | None) -> "list[Project]":
         return await projects.list_projects(connection, limit, ProjectStatus(status) if status else None)
 
 
-async def _show(identifier: str) -> "tuple[Progress, list[ArtifactRef]]":
+async def _show(identifier: str) -> "tuple[Progress, list[ArtifactRef], list[StepCompensation]]":
     from factory.artifacts import records  # noqa: PLC0415 - loads the database driver
     from factory.cli.session import reading  # noqa: PLC0415 - same
+    from factory.control import saga_records  # noqa: PLC0415 - same
     from factory.control.progress import read_progress  # noqa: PLC0415 - same
     from factory.control.projects import get_project  # noqa: PLC0415 - same
 
     async with reading() as connection:
         project = await get_project(connection, identifier)
-        return await read_progress(connection, project.id), await records.latest(connection, project.id)
+        return (
+            await read_progress(connection, project.id),
+            await records.latest(connection, project.id),
+            await saga_records.compensations(connection, project.id, project.revision),
+        )
 
 
 async def _lineage(identifier: str, *, verify: bool) -> "tuple[Project, Lineage, list[Problem]]":
@@ -149,6 +166,8 @@ def _print(progress: "Progress", artifacts: "list[ArtifactRef]") -> None:
         ("Updated", age(project.updated_at)),
         ("Trace", project.trace_id),
     ]
+    if project.sandbox_of:
+        facts.append(("Sandbox of", str(project.sandbox_of)))
     if progress.tests:
         facts.append(("Tests", f"{progress.tests[0]} passed, {progress.tests[1]} failed"))
     if progress.released_commit:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -71,8 +72,12 @@ class Workbench:
     async def build(self, request: BuildRequest, *, new: bool = False) -> Progress:
         """Begin a project and watch it to its end."""
         project, _ = await self.factory.begin(request, new=new)
+        return await self.watch(project.id)
+
+    async def watch(self, project_id: UUID) -> Progress:
+        """Watch a project to its end."""
         last: Progress | None = None
-        async for progress in self.factory.watch(project.id):
+        async for progress in self.factory.watch(project_id):
             self.host.check()
             last = progress
         assert last is not None

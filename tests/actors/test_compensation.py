@@ -27,7 +27,8 @@ AGENTS = ("greeter", "answerer", "mourner", "eraser", "artifact-validator")
 OWN = ENVIRONMENT | {"FACTORY_PLUGINS": '["tests.actors.greeting", "tests.actors.undoing"]'}
 
 COMPENSATIONS = """
-SELECT c.step, c.state, c.position, c.round, t.attempt, t.status FROM compensation c LEFT JOIN task t ON t.id = c.task_id
+SELECT c.step, c.state, c.position, c.round, t.attempt, t.status
+FROM compensation c LEFT JOIN task t ON t.id = c.task_id
 WHERE c.project_id = $1 ORDER BY c.position
 """
 EVENTS = """
