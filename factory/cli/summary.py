@@ -112,7 +112,8 @@ def _verdict(summary: Summary) -> Text:
         return Text(f"{summary.name} is released.", style="bold green")
     if summary.status is ProjectStatus.RELEASED:
         return Text(f"{summary.name} is released, but its tests did not pass.", style="bold red")
-    word = "failed" if summary.status is ProjectStatus.FAILED else f"is unfinished ({summary.status})"
+    ends = {ProjectStatus.FAILED: "failed", ProjectStatus.COMPENSATED: "failed, and what it did is undone"}
+    word = ends.get(summary.status, f"is unfinished ({summary.status})")
     return Text(f"{summary.name} {word}.", style="bold red")
 
 

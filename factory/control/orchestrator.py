@@ -90,9 +90,7 @@ class Orchestrator:
         """
         if cause.project_id is None:
             return Decision()
-        if cause.event_type == DeadLettered.event_type and not (
-            await self._sagas.absorb(connection, cause) or await self._absorb(connection, cause)
-        ):
+        if cause.event_type == DeadLettered.event_type and not await self._absorb(connection, cause):
             return Decision()
         project = await projects.lock_project(connection, cause.project_id)
         blueprint = find_blueprint(project.blueprint, self._blueprint_dir)

@@ -19,6 +19,11 @@ _TO_UNDO = (ArtifactStatus.VALID, ArtifactStatus.WITHDRAWN)
 _UNFINISHED = """
 SELECT id, project_id, revision, reason, from_step, state FROM saga WHERE project_id = $1 AND state <> 'completed'
 """
+# Index saga_by_project, backwards.
+_LAST = """
+SELECT id, project_id, revision, reason, from_step, state FROM saga WHERE project_id = $1
+ORDER BY requested_at DESC LIMIT 1
+"""
 _BEGIN = """
 INSERT INTO saga (id, project_id, revision, reason, from_step, requested_by) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (id) DO NOTHING
@@ -28,12 +33,18 @@ _WIDEN = "UPDATE saga SET from_step = NULL WHERE id = $1"
 _SET_STATE = """
 UPDATE saga SET state = $2, ended_at = CASE WHEN $2 = 'running' THEN NULL ELSE now() END WHERE id = $1
 """
-# Primary key, by its first two columns.
+# Primary key, by its first two columns; unique index (project_id, revision, step, round) of the tasks, backwards: a
+# compensation that was given to another agent has a later round than the one it began with.
 _COMPENSATIONS = """
-SELECT c.step, c.state, c.position, c.round, c.task_id, c.started_at, c.ended_at, coalesce(t.agent, '') AS agent,
+SELECT c.step, c.state, c.position, coalesce(t.round, c.round) AS round, coalesce(t.id, c.task_id) AS task_id,
+       c.started_at, c.ended_at, coalesce(t.agent, '') AS agent,
        coalesce(t.attempt, 0) AS attempts, coalesce(t.error ->> 'message', '') AS message,
        coalesce(t.status = 'failed', false) AS task_failed
-FROM compensation c LEFT JOIN task t ON t.id = c.task_id WHERE c.project_id = $1 AND c.revision = $2
+FROM compensation c LEFT JOIN LATERAL (
+    SELECT * FROM task
+    WHERE project_id = $1 AND revision = $2 AND step = 'compensation.' || c.step ORDER BY round DESC LIMIT 1
+) t ON true
+WHERE c.project_id = $1 AND c.revision = $2
 ORDER BY c.position NULLS LAST, c.step
 """
 _ADD = """
@@ -48,10 +59,10 @@ UPDATE compensation SET state = $4, round = $5, task_id = coalesce($6, task_id),
         SELECT coalesce(max(o.position), 0) + 1 FROM compensation o WHERE o.saga_id = compensation.saga_id))
 WHERE project_id = $1 AND revision = $2 AND step = $3
 """
-# Primary key. The task makes sure that a late answer of an earlier round ends nothing.
+# Primary key. Whichever round ends it ends it once.
 _END = """
-UPDATE compensation SET state = $4, ended_at = now()
-WHERE project_id = $1 AND revision = $2 AND step = $3 AND state = 'running' AND task_id = $5
+UPDATE compensation SET state = $4, task_id = $5, ended_at = now()
+WHERE project_id = $1 AND revision = $2 AND step = $3 AND state = 'running'
 """
 # Unique index (project_id, revision, step, round), read backwards per step; artifact_by_task; dead_letter_by_project.
 # What waits for its commit is not in flight where governance has given the commit up.
@@ -80,7 +91,7 @@ WHERE t.project_id = $1 AND t.revision = $2 AND t.step = $3 ORDER BY a.sequence
 
 @dataclass(frozen=True, slots=True)
 class Saga:
-    """A saga that has not come to its end: `running`, or `failed` until it is taken up again."""
+    """A saga: `running`, `completed`, or `failed` until it is taken up again."""
 
     id: UUID
     project_id: UUID
@@ -117,6 +128,12 @@ class StepCompensation(BaseModel):
 async def unfinished(connection: Connection, project_id: UUID) -> Saga | None:
     """Return the saga of a project that runs or has failed, or None."""
     row = await connection.fetchrow(_UNFINISHED, project_id)
+    return Saga(**dict(row)) if row else None
+
+
+async def last(connection: Connection, project_id: UUID) -> Saga | None:
+    """Return the latest saga of a project, ended or not, or None."""
+    row = await connection.fetchrow(_LAST, project_id)
     return Saga(**dict(row)) if row else None
 
 
@@ -158,7 +175,7 @@ async def skip(connection: Connection, saga: Saga, step: str) -> None:
 
 
 async def end(connection: Connection, saga: Saga, step: str, task_id: UUID, state: CompensationState) -> None:
-    """Note how the running compensation of a step ended; another task's end changes nothing."""
+    """Note how the running compensation of a step ended, and by which task; one that has ended stays as it is."""
     await connection.execute(_END, saga.project_id, saga.revision, step, state.value, task_id)
 
 

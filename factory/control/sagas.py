@@ -16,17 +16,14 @@ from factory.control.saga_records import Saga, StepCompensation
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.domain.ids import derived_id
 from factory.domain.project import Project, ProjectStatus
-from factory.domain.task import TASK_ASSIGNED, TaskError
 from factory.events.bus import EventBus
 from factory.events.contracts.payload import Payload
 from factory.events.contracts.system import (
     CompensationCompleted,
     CompensationFailed,
     CompensationRequested,
-    DeadLettered,
     ProjectStatusChanged,
     StepCompensated,
-    TaskFailed,
 )
 from factory.events.contracts.tasks import TaskAssigned
 from factory.events.envelope import Envelope
@@ -34,9 +31,6 @@ from factory.events.topics import Topic
 from factory.storage.database import Connection
 
 NAME = "task-orchestrator"
-
-# Primary key (event_id, recorded_at), by its first column in every partition.
-_EVENT = "SELECT event_type, payload::text AS payload FROM event WHERE event_id = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +49,6 @@ class Sagas:
     def __init__(self, bus: EventBus, topics: Mapping[str, Topic]) -> None:
         self._bus = bus
         self._topics = topics
-
-    async def absorb(self, connection: Connection, cause: Envelope) -> bool:
-        """Make a dead letter part of a saga's state; False where it is not about a compensation."""
-        letter = cause.read(DeadLettered)
-        row = await connection.fetchrow(_EVENT, letter.event_id)
-        if row is None or row["event_type"] != TASK_ASSIGNED:
-            return False
-        task = TaskAssigned.model_validate_json(row["payload"], extra="ignore")
-        if compensated_step(task.step) is None:
-            return False
-        error = TaskError(message=letter.reason, category=letter.category, retryable=False, error_type="DeadLettered")
-        await tasks.fail_task(connection, task.task_id, letter.subscription, error)
-        failed = TaskFailed(
-            task_id=task.task_id, step=task.step, agent=task.agent, category=letter.category, reason=letter.reason
-        )
-        await self._bus.publish(connection, [cause.caused(failed, topic=Topic.SYSTEM, originating_agent=NAME)])
-        return True
 
     async def advance(
         self, connection: Connection, cause: Envelope, project: Project, blueprint: Blueprint, *, resume: bool = False
@@ -97,12 +74,15 @@ class Sagas:
             saga = await _requested(turn, saga)
             resume = True
         if saga is None:
+            saga = await self._reopened(turn)
+        if saga is None:
             return False
         if cause.event_type == StepCompensated.event_type:
             done = cause.read(StepCompensated)
             await saga_records.end(connection, saga, done.step, done.task_id, CompensationState.DONE)
         if saga.state == "failed":
             if not resume:
+                # A person decides; what completes until then waits for its turn.
                 return True
             await saga_records.set_state(connection, saga, "running")
         await self._go_on(turn, saga, resume=resume)
@@ -124,6 +104,21 @@ class Sagas:
             await projects.set_status(connection, project, ProjectStatus.COMPENSATING)
             await self._publish(connection, cause, _changed(project, ProjectStatus.COMPENSATING, saga.reason))
         return True
+
+    async def _reopened(self, turn: _Turn) -> Saga | None:
+        """Take the last saga of a compensated project up again where a result came that it did not know."""
+        if turn.project.status is not ProjectStatus.COMPENSATED:
+            return None
+        saga = await saga_records.last(turn.connection, turn.project.id)
+        if saga is None or saga.revision != turn.project.revision:
+            return None
+        known = await saga_records.compensations(turn.connection, saga.project_id, saga.revision)
+        states = {item.step: item.state for item in known}
+        decision = compensate(turn.blueprint, await saga_records.read_state(turn.connection, saga, states))
+        if not decision.found:
+            return None
+        await saga_records.set_state(turn.connection, saga, "running")
+        return saga
 
     async def _go_on(self, turn: _Turn, saga: Saga, *, resume: bool) -> None:
         known = await saga_records.compensations(turn.connection, saga.project_id, saga.revision)

@@ -254,7 +254,7 @@ class Tracing:
 
     def record_project(self, project: Project, *, ended_at: datetime, failure: str | None = None) -> None:
         """Record a project's root span, from its creation to its end."""
-        failed = project.status is ProjectStatus.FAILED
+        failed = project.status in (ProjectStatus.FAILED, ProjectStatus.COMPENSATED)
         self.record(
             None,
             f"project {project.slug}",

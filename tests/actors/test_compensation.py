@@ -16,11 +16,11 @@ from factory.cli.lifecycle import HostProcess
 from factory.client import BuildRequest, Factory
 from factory.control.dead_letters import Filter, list_letters, replay
 from factory.control.progress import Progress
-from factory.domain.errors import BadInputError, ConflictError
+from factory.domain.errors import BadInputError, ConflictError, NotFoundError
 from factory.domain.project import Project, ProjectStatus
 from factory.settings import Settings
 from tests.actors import undoing
-from tests.actors.conftest import ENVIRONMENT
+from tests.actors.conftest import ENVIRONMENT, HERE
 
 pytestmark = pytest.mark.timeout(300)
 AGENTS = ("greeter", "answerer", "mourner", "eraser", "artifact-validator")
@@ -114,6 +114,18 @@ async def bench(own_settings: Settings, own_host: HostProcess) -> AsyncIterator[
     """Give the bench."""
     async with await Factory.open(own_settings) as opened:
         yield Bench(opened, own_host)
+
+
+async def test_a_compensation_must_be_something_that_its_agent_does(bench: Bench, tmp_path: Path) -> None:
+    text = (HERE / "blueprints" / "regret.yaml").read_text()
+    elsewhere = Factory(bench.factory.settings.model_copy(update={"blueprint_dir": tmp_path}), bench.factory.database)
+    (tmp_path / "regret.yaml").write_text(text.replace("goal: unsay", "goal: forgive", 1))
+    with pytest.raises(BadInputError, match="'greeting' asks eraser for 'forgive'") as refused:
+        elsewhere.blueprint("regret")
+    assert refused.value.field == "compensation"
+    (tmp_path / "regret.yaml").write_text(text.replace("agent: eraser", "agent: nobody", 1))
+    with pytest.raises(NotFoundError, match="no agent 'nobody'"):
+        elsewhere.blueprint("regret")
 
 
 async def test_a_step_that_fails_for_good_has_the_others_undone_in_reverse_order(bench: Bench) -> None:

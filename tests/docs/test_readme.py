@@ -91,7 +91,7 @@ def test_the_settings_table_is_that_of_the_code() -> None:
 
 def test_every_command_of_the_readme_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     named = {
-        tuple(re.findall(r"[a-z]+", command)[:2])
+        tuple(re.findall(r"[a-z-]+", command)[:2])
         for row in re.findall(r"^\| `factory (.*?)` \|", README, re.MULTILINE)
         for command in re.split(r"`, `", re.split(r" [A-Z-]", row)[0])
     }
