@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -35,6 +36,12 @@ class Result:
     job: Job
     outcome: Outcome
     worker: str
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the record of the delivery keeps: the time from the first stage of the agent to its last."""
+        spans = self.outcome.spans
+        return {"seconds": round((spans[-1].ended_ns - spans[0].started_ns) / 1e9, 6)} if spans else {}
 
 
 class Settler:
@@ -75,7 +82,8 @@ class Settler:
 
     async def _commit(self, connection: Connection, results: Sequence[Result]) -> None:
         good = [result for result in results if result.outcome.error is None]
-        held = await self._bus.finish(connection, [result.job.delivery for result in good])
+        details = {result.job.delivery.uid: result.details for result in good}
+        held = await self._bus.finish(connection, [result.job.delivery for result in good], details)
         kept = [result for result in good if result.job.delivery.uid in held]
         await tasks.finish_tasks(connection, [_task_end(result) for result in kept if _is_assigned(result)])
         events = await self._store_artifacts(connection, [result for result in kept if result.outcome.artifact])

@@ -8,8 +8,9 @@ from factory.control import governance, orchestrator
 from factory.events.subscriptions import Subscription
 from factory.events.topics import Topic
 
-# Longer than any step may take: a step's own timeout ends it first, with a clearer error.
-_LEASE = timedelta(hours=25)
+# How often the supervisor begins the leases anew of what it works on.
+PROLONG_SECONDS = 20.0
+_LEASE = timedelta(minutes=2)
 
 ORCHESTRATION = Subscription(
     name=orchestrator.NAME,

@@ -16,10 +16,11 @@ import structlog
 
 from factory.actors.context import Job, prepare
 from factory.actors.control_loop import ControlPlane
+from factory.actors.holdings import Holdings
 from factory.actors.pool import Pool, PoolSize, Seat, WorkerLostError
 from factory.actors.roster import load_roster
 from factory.actors.settlement import Result, Settler
-from factory.actors.subscriptions import CONTROL, agent_of, agent_subscriptions, topics_of
+from factory.actors.subscriptions import CONTROL, PROLONG_SECONDS, agent_of, agent_subscriptions, topics_of
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
 from factory.control import tasks
@@ -82,6 +83,7 @@ class Supervisor:
                     group.create_task(self._forever(self._claim_and_dispatch)),
                     group.create_task(self._forever(self._settle_finished)),
                     group.create_task(self._forever(self._renew)),
+                    group.create_task(self._forever(self._prolong)),
                     group.create_task(self._forever(self._sweep)),
                     group.create_task(self._forever(self._maintain)),
                     group.create_task(self._listen()),
@@ -110,6 +112,7 @@ class Supervisor:
         store = BlobStore(settings.blob_url)
         repositories = RepositoryStore(settings.repositories_dir)
         self._bus = EventBus(self._database)
+        self._holdings = Holdings(self._bus)
         policies = Policies.load(settings.retry_policies)
         self._settler = Settler(self._database, self._bus, policies)
         orchestrator = Orchestrator(self._bus, store, repositories, self._topics, settings.blueprint_dir)
@@ -173,6 +176,7 @@ class Supervisor:
         if not capacity:
             return False
         deliveries = await self._bus.claim(capacity, self._owner)
+        self._holdings.take(deliveries)
         by_subscription: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
             by_subscription.setdefault(delivery.subscription, []).append(delivery)
@@ -222,6 +226,7 @@ class Supervisor:
         try:
             await self._or_give_up(deliveries, name, self._persistently(lambda: self._control.handle(deliveries)))
         finally:
+            self._holdings.let_go(deliveries)
             self._control_busy.discard(name)
             self._wake.set()
 
@@ -231,6 +236,7 @@ class Supervisor:
             await work
         except Exception as error:  # noqa: BLE001 - whatever broke, the deliveries must not stay with nobody
             _log.exception("supervisor_work_failed", agent=agent)
+            self._holdings.let_go(deliveries)
             reason = classify(error)
             for delivery in deliveries:
                 await self._persistently(partial(self._settler.give_up, delivery, agent, reason))
@@ -276,6 +282,7 @@ class Supervisor:
             jobs.extend(found)
             for item in unready:
                 await self._settler.give_up(item.delivery, agent_of(item.delivery.subscription), item.error)
+            self._holdings.let_go(item.delivery for item in unready)
 
         await self._persistently(look_up)
         return jobs
@@ -284,10 +291,16 @@ class Supervisor:
         group = [await self._finished.get()]
         while not self._finished.empty() and len(group) < self._settings.commit_group:
             group.append(self._finished.get_nowait())
-        await self._persistently(lambda: self._settler.settle(group))
-        for _ in group:
-            self._finished.task_done()
-        self._wake.set()
+        deliveries = [result.job.delivery for result in group]
+        try:
+            await self._or_give_up(deliveries, self._name, self._persistently(lambda: self._settler.settle(group)))
+        finally:
+            self._holdings.let_go(deliveries)
+            for _ in group:
+                self._finished.task_done()
+            if any(result.outcome.error for result in group):
+                # What is tried again at once rings no bell.
+                self._wake.set()
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step that is safe to repeat, again and again until the database lets it happen."""
@@ -308,6 +321,10 @@ class Supervisor:
             # fences refuse what we still commit for them.
             _log.warning("lease_lost", owner=self._name)
             self._owner = await self._bus.register(self._name, lease=self._settings.lease)
+
+    async def _prolong(self) -> None:
+        await asyncio.sleep(PROLONG_SECONDS)
+        await self._holdings.prolong()
 
     async def _sweep(self) -> None:
         await asyncio.sleep(_SWEEP_SECONDS)
