@@ -44,6 +44,7 @@ TABLES = (
     "event, event_key, delivery, delivery_delayed, delivery_log, dead_letter, delivery_owner, subscription, "
     "project_sequence, lane_block, replay"
 )
+ENDINGS = ("finish", "retry", "defer", "dead_letter", "release", "extend")
 HOUR = timedelta(hours=1)
 
 # Everything there is: what waits, what is held, and how the rest ended.
@@ -154,7 +155,7 @@ def machine(url: str, folder: Path) -> type[RuleBasedStateMachine]:  # noqa: C90
         @precondition(lambda self: self.held)
         @rule(
             data=st.data(),
-            ending=st.sampled_from(["finish", "retry", "defer", "dead_letter", "release", "extend"]),
+            ending=st.sampled_from(ENDINGS),
             hours=st.integers(0, 3),
         )
         def end(self, data: st.DataObject, ending: str, hours: int) -> None:
@@ -178,6 +179,16 @@ def machine(url: str, folder: Path) -> type[RuleBasedStateMachine]:  # noqa: C90
             else:
                 due = self.model.now + (hours if ending == "defer" else 0)
                 self.model.give_back(entry, due=due, uncounted=1)
+
+        @precondition(lambda self: self.superseded())
+        @rule(data=st.data(), ending=st.sampled_from(ENDINGS))
+        def end_late(self, data: st.DataObject, ending: str) -> None:
+            """I5: who lost a delivery that was taken again changes nothing, though it is the same owner and row."""
+            held = data.draw(st.sampled_from(self.superseded()))
+            assert not self.wait(self.settle(held.delivery, ending, 0))
+
+        def superseded(self) -> list[Held]:
+            return [h for h in self.held if not h.current and h.entry.state == "held"]
 
         @rule(hours=st.integers(1, 3))
         def let_time_pass(self, hours: int) -> None:
