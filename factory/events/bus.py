@@ -273,8 +273,11 @@ class EventBus:
         return await sweeping.sweep(self._database, self._publisher)
 
     async def maintain(self, retention: timedelta) -> None:
-        """Prepare partitions for the coming days and drop what is older than the retention. Run it daily."""
-        await journal.maintain(self._database, retention)
+        """Prepare partitions for the coming days, drop what is older than the retention, forget ids past their window.
+
+        Run it daily.
+        """
+        await journal.maintain(self._database, retention, self._rules.duplicate_window)
 
     async def backlog(self, names: Iterable[str]) -> dict[str, Backlog]:
         """Count what waits for each subscription."""

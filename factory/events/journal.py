@@ -35,8 +35,16 @@ _OLDEST_WAITING = """
 SELECT least((SELECT min(recorded_at) FROM delivery), (SELECT min(recorded_at) FROM delivery_delayed))
 """
 
-_FORGET = """
-WITH keys AS (DELETE FROM event_key WHERE recorded_at < $1)
+_KEY_PAGES = "SELECT pg_relation_size('event_key') / current_setting('block_size')::bigint"
+
+# A range of pages, so that a statement's length does not depend on how much there is, and no page is read twice.
+_FORGET_KEYS = """
+DELETE FROM event_key WHERE ctid >= format('(%s,0)', $1::bigint)::tid AND ctid < format('(%s,0)', $2::bigint)::tid
+    AND recorded_at <= now() - $3::interval
+"""
+_PAGES = 500
+
+_FORGET_OWNERS = """
 DELETE FROM delivery_owner o
 WHERE ended_at < now() - interval '1 day' AND NOT EXISTS (SELECT FROM delivery WHERE owner = o.epoch)
 """
@@ -53,7 +61,7 @@ async def tail(database: Database, after: Cursor, project_id: UUID | None, limit
     return [LoggedEvent(Cursor(int(row["transaction_id"]), row["position"]), rows.to_envelope(row)) for row in found]
 
 
-async def maintain(database: Database, retention: timedelta) -> None:
+async def maintain(database: Database, retention: timedelta, duplicate_window: timedelta) -> None:
     """Prepare the coming days and drop the old ones; see `EventBus.maintain`."""
     now = datetime.now(UTC)
     async with database.transaction() as connection:
@@ -65,7 +73,11 @@ async def maintain(database: Database, retention: timedelta) -> None:
         if _day(name) < keep_from.date():
             await _drop(database, name)
     async with database.transaction() as connection:
-        await connection.execute(_FORGET, keep_from)
+        await connection.execute(_FORGET_OWNERS)
+        pages: int = await connection.fetchval(_KEY_PAGES)
+    for first in range(0, pages, _PAGES):
+        async with database.transaction() as connection:
+            await connection.execute(_FORGET_KEYS, first, first + _PAGES, duplicate_window)
 
 
 def _day(partition: str) -> date:

@@ -420,6 +420,22 @@ async def test_an_id_is_a_duplicate_for_as_long_as_the_window(database: Database
     assert [d.event.read(ProjectFailed).reason for d in taken] == ["because", "second", "because"]
 
 
+async def test_maintenance_forgets_ids_past_their_window_page_by_page(
+    database: Database, new_event: NewEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("factory.events.journal._PAGES", 2)
+    bus = EventBus(database, rules=Rules(duplicate_window=HOUR * 2))
+    await publish(database, bus, *(new_event() for _ in range(1_500)))
+    await pass_time(database, HOUR * 3)
+    kept = [new_event() for _ in range(500)]
+    await publish(database, bus, *kept)
+    await bus.maintain(timedelta(days=90))
+    async with database.transaction() as connection:
+        left = {row["event_id"] for row in await connection.fetch("SELECT event_id FROM event_key")}
+        assert await connection.fetchval("SELECT pg_relation_size('event_key') / 8192") > 4
+    assert left == {event.event_id for event in kept}
+
+
 async def test_a_payload_over_the_limit_is_refused_with_the_remedy(
     database: Database, settings: Settings, new_event: NewEvent
 ) -> None:
