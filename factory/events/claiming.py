@@ -80,14 +80,16 @@ _TAKE_UNORDERED = f"""{_LIVE}, wanted AS (
         deadline = clock_timestamp() + chosen.lease
     FROM chosen WHERE d.id = chosen.id
     RETURNING d.*, chosen.lanes, chosen.size
+), served AS MATERIALIZED (
+    SELECT w.*, (
+        SELECT d.priority FROM delivery d
+        WHERE d.subscription = w.name AND d.owner IS NULL AND d.sequence IS NULL
+            AND d.priority >= w.floor AND d.priority < w.band
+        ORDER BY d.priority DESC LIMIT 1) AS below
+    FROM wanted w
 )
-SELECT s.name, s.ordered AS in_order, s.band, (
-        SELECT b.priority FROM delivery b
-        WHERE b.subscription = s.name AND b.owner IS NULL AND b.sequence IS NULL
-            AND b.priority >= s.floor AND b.priority < s.band
-        ORDER BY b.priority DESC LIMIT 1
-    ) AS below, d.lanes, d.size, d.project_id, {loading.FIELDS}
-FROM wanted s LEFT JOIN taken d ON d.subscription = s.name
+SELECT s.name, s.ordered AS in_order, s.band, s.below, d.lanes, d.size, d.project_id, {loading.FIELDS}
+FROM served s LEFT JOIN taken d ON d.subscription = s.name
 """  # noqa: S608 - put together from constants
 
 # delivery_lane, hopping from project to project; the head of a lane says whether the lane can move. lane_block_by_lane

@@ -14,6 +14,7 @@ from factory.events.delivery import NO_PROJECT
 from factory.events.envelope import Envelope
 from factory.events.registry import Registry
 from factory.events.rules import Rules
+from factory.events.settling import PLAN_AS_EVER, PLAN_BY_INDEX
 from factory.events.subscriptions import LONGEST_TIME_TO_LIVE
 from factory.storage.database import Connection
 
@@ -109,9 +110,6 @@ WHERE s.active AND s.max_backlog IS NOT NULL
     )
 ORDER BY s.name LIMIT 1
 """  # noqa: S608 - put together from constants
-# The rest of the caller's transaction is planned as ever.
-_PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
-_PLAN_AS_EVER = "SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +192,9 @@ class Publisher:
             [event.originating_agent for event in events],
             [self._encoded(event) for event in events],
         ]
-        await connection.execute(_PLAN_BY_INDEX)
+        await connection.execute(PLAN_BY_INDEX)
         full = await connection.fetchrow(_FULL, *columns)
-        await connection.execute(_PLAN_AS_EVER)
+        await connection.execute(PLAN_AS_EVER)
         if full is not None:
             raise BacklogFullError(full["name"], full["max_backlog"], paused=full["paused"])
 

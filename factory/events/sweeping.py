@@ -13,11 +13,11 @@ from factory.storage.database import Connection, Database
 
 _BATCH = 1000
 
-# delivery_delayed_due.
+# delivery_delayed_due. An index can be asked about the time of the statement, not about clock_timestamp().
 _PROMOTE = """
 WITH due AS (
     DELETE FROM delivery_delayed WHERE uid IN (
-        SELECT uid FROM delivery_delayed WHERE due_at <= clock_timestamp() ORDER BY due_at, uid LIMIT $1
+        SELECT uid FROM delivery_delayed WHERE due_at <= statement_timestamp() ORDER BY due_at, uid LIMIT $1
         FOR UPDATE SKIP LOCKED
     ) RETURNING *
 ), target AS (
@@ -44,8 +44,8 @@ SELECT count(*) FROM due
 
 # delivery_delayed_due and delivery_mortal.
 _TIME_HAS_COME = """
-SELECT EXISTS (SELECT FROM delivery_delayed WHERE due_at <= clock_timestamp()) AS due,
-    EXISTS (SELECT FROM delivery WHERE expires_at <= clock_timestamp() AND owner IS NULL) AS expired
+SELECT EXISTS (SELECT FROM delivery_delayed WHERE due_at <= statement_timestamp()) AS due,
+    EXISTS (SELECT FROM delivery WHERE expires_at <= statement_timestamp() AND owner IS NULL) AS expired
 """
 
 # delivery_mortal. Nobody holds these, which loading calls an owner that is all zero.
@@ -53,7 +53,7 @@ _EXPIRED = f"""
 WITH d AS MATERIALIZED (
     SELECT uid, id, subscription, event_id, recorded_at, fence, attempt, crash_count, losses, sequence, priority,
         replay, '00000000-0000-0000-0000-000000000000'::uuid AS owner, expires_at AS deadline
-    FROM delivery WHERE expires_at <= clock_timestamp() AND owner IS NULL
+    FROM delivery WHERE expires_at <= statement_timestamp() AND owner IS NULL
     ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
 )
 SELECT {loading.FIELDS} FROM d JOIN subscription s ON s.name = d.subscription ORDER BY d.id
