@@ -1,5 +1,6 @@
 """Every rule of the compatibility check, by pairs of schemas."""
 
+import re
 from copy import deepcopy
 from datetime import date
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from factory.events.compatibility import Report, check, compare, compare_major, contains
 from factory.events.findings import RULES, Direction, Severity
-from factory.events.registry import REGISTRY, schema_of
+from factory.events.registry import CONTRACTS_FOLDER, REGISTRY, schema_of
 
 TODAY = date(2026, 6, 1)
 TEXT = {"type": "string"}
@@ -294,3 +295,9 @@ def test_real_contracts_may_grow(name: str) -> None:
     assert not compare(old, new).accepted
     del new["properties"][next(iter(old["properties"]))]
     assert not compare(old, noted(new)).accepted
+
+
+def test_the_documentation_lists_every_rule_as_it_is() -> None:
+    text = (CONTRACTS_FOLDER.parent / "docs/design/02-contracts.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| (\w+) \|", text, re.MULTILINE)
+    assert sorted(rows) == sorted((rule.id, rule.severity.value, rule.breaks.value) for rule in RULES.values())

@@ -1,5 +1,7 @@
 """Old events are consumed by new code, through upcasters, up to the dead letters of those that cannot be."""
 
+import re
+import textwrap
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated
@@ -16,7 +18,7 @@ from factory.events.contracts.payload import Payload
 from factory.events.contracts.system import ProjectFailed
 from factory.events.envelope import Envelope
 from factory.events.lifecycle import DeprecatedField, Deprecation, Retired, Unit
-from factory.events.registry import REGISTRY, Registry, schema_of
+from factory.events.registry import CONTRACTS_FOLDER, REGISTRY, Registry, schema_of
 from factory.events.subscriptions import Subscription
 from factory.events.topics import Topic
 from factory.events.upcasting import Upcasters
@@ -242,3 +244,16 @@ def test_a_trusted_envelope_equals_a_validated_one() -> None:
     assert Envelope.trusted(**dict(event)).model_fields_set == set(Envelope.model_fields)
     caused = trusted.caused(ProjectFailed(reason="b"), topic=Topic.SYSTEM, originating_agent="x", event_id=uuid4())
     assert caused.causation_id == event.event_id
+
+
+def test_the_examples_of_the_documentation_work() -> None:
+    text = (CONTRACTS_FOLDER.parent / "docs/design/02-contracts.md").read_text("utf-8")
+    blocks = re.findall(r"^ *```python\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    ways = Upcasters()
+    names = {**globals(), "upcaster": ways.register, "__name__": "documented"}
+    for block in blocks:
+        exec(textwrap.dedent(block), names)  # noqa: S102 - the documentation is ours
+    paused = names["ProjectPaused"]
+    Registry([paused]).check_publication(envelope(paused(reason="lunch")))
+    (step,) = ways
+    assert step({"reason": "no"}) == {"causes": ["no"]}
