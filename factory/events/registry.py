@@ -50,15 +50,9 @@ class Registry:
         self._upcasters = upcasters
         self._retired = {(gone.event_type, gone.version): gone for gone in retired}
         self._noted: set[tuple[str, int]] = set()
+        self._added: set[type[Payload]] = set()
         for contract in contracts:
-            key = (contract.event_type, contract.event_version)
-            if key in self._contracts:
-                raise ValueError(f"two contracts are called {key[0]} version {key[1]}; give one the next version.")
-            if key in self._retired:
-                raise ValueError(f"the contract {key[0]} version {key[1]} is retired; give it the next version.")
-            if not contract.event_topics:
-                raise ValueError(f"the contract {key[0]} version {key[1]} names no topic.")
-            self._contracts[key] = contract
+            self._know(contract)
         for contract in self:
             self._check_lifecycle(contract)
 
@@ -69,6 +63,16 @@ class Registry:
     def retired(self) -> frozenset[tuple[str, int]]:
         """The versions that are gone, as type and version."""
         return frozenset(self._retired)
+
+    def add(self, contract: type[Payload]) -> None:
+        """Make a plugin's contract known; plugins call it for `REGISTRY` when they are imported, in every process.
+
+        Raises:
+            ValueError: Another contract has that type and version or had it once, or this one names no topic.
+        """
+        self._know(contract)
+        self._check_lifecycle(contract)
+        self._added.add(contract)
 
     def find(self, event_type: str, version: int) -> type[Payload]:
         """Return a contract.
@@ -150,10 +154,11 @@ class Registry:
         return event.model_copy(update={"version": known[-1], "payload": payload})
 
     def schemas(self) -> dict[str, str]:
-        """Return the JSON Schema files: relative path to text."""
+        """Return the JSON Schema files of the factory's own contracts, without those of plugins: path to text."""
         return {
             f"{contract.event_type}/v{contract.event_version}.json": json.dumps(schema_of(contract), indent=2) + "\n"
             for contract in self
+            if contract not in self._added
         }
 
     def differences(self, folder: Path) -> list[str]:
@@ -213,6 +218,16 @@ class Registry:
             remedy = self.nearest(event_type)
         field = "version" if gone or versions else "event_type"
         return TerminalError(message, category=ErrorCategory.SCHEMA, remedy=remedy, field=field)
+
+    def _know(self, contract: type[Payload]) -> None:
+        key = (contract.event_type, contract.event_version)
+        if self._contracts.get(key, contract) is not contract:
+            raise ValueError(f"two contracts are called {key[0]} version {key[1]}; give one the next version.")
+        if key in self._retired:
+            raise ValueError(f"the contract {key[0]} version {key[1]} is retired; give it the next version.")
+        if not contract.event_topics:
+            raise ValueError(f"the contract {key[0]} version {key[1]} names no topic.")
+        self._contracts[key] = contract
 
     def _check_lifecycle(self, contract: type[Payload]) -> None:
         name = f"{contract.event_type} version {contract.event_version}"
