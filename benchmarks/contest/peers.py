@@ -1,0 +1,58 @@
+"""The peers: each runs `benchmarks/peers/<name>/run.py` in a virtual environment of its own."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from benchmarks.contest.figures import Figure
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = ("langgraph", "dbos", "pgqueuer", "procrastinate")
+_PATIENCE_SECONDS = 300
+
+
+class PeerError(Exception):
+    """A peer's script failed."""
+
+
+def python_of(peer: str) -> Path:
+    """Return the interpreter of a peer's environment, whether it is there or not."""
+    return ROOT / ".venv-bench" / peer / "bin" / "python"
+
+
+def is_installed(peer: str) -> bool:
+    """Tell whether `make bench-setup` has finished for a peer."""
+    return python_of(peer).exists() and (ROOT / ".venv-bench" / peer / ".installed").exists()
+
+
+async def run(peer: str, dsn: str, mode: str, **options: float) -> Figure:
+    """Run one measurement of a peer.
+
+    Raises:
+        PeerError: Its script failed or gave no answer; the message holds the end of what it said.
+    """
+    script = ROOT / "benchmarks" / "peers" / peer / "run.py"
+    arguments = [part for name, value in options.items() for part in (f"--{name}", f"{value:g}")]
+    process = await asyncio.create_subprocess_exec(
+        str(python_of(peer)),
+        str(script),
+        "--dsn",
+        dsn,
+        "--mode",
+        mode,
+        *arguments,
+        cwd=script.parent,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), _PATIENCE_SECONDS)
+    except TimeoutError:
+        process.kill()
+        raise PeerError(f"{peer} gave no answer within {_PATIENCE_SECONDS} s") from None
+    lines = out.decode().splitlines()
+    if process.returncode or not lines:
+        said = err.decode(errors="replace").strip()[-2000:]
+        raise PeerError(f"{peer} ended with {process.returncode}: {said}")
+    figure: Figure = json.loads(lines[-1])
+    return figure

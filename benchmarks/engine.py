@@ -1,0 +1,97 @@
+"""How fast the factory's engine is, beside LangGraph, DBOS, pgqueuer and procrastinate in the same run.
+
+    make bench-setup                        once: each peer into a virtual environment of its own
+    python benchmarks/engine.py             every measurement, three rounds, as a table
+    python benchmarks/engine.py --quick --json
+    python benchmarks/engine.py --only factory --profile
+
+All run on one embedded PostgreSQL with its durable settings, one database per contestant. docs/benchmarks/engine.md
+tells what is measured and how each peer is used.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT)]
+
+import psutil
+from rich.console import Console
+
+from benchmarks.contest import report
+from benchmarks.contest.contest import Contest, Plan
+from benchmarks.contest.peers import PEERS
+from benchmarks.contest.server import Server
+
+CONTESTANTS = ("factory", *PEERS)
+QUICK = Plan(rounds=1, seconds=3, chains=20)
+FULL = Plan(rounds=3, seconds=10, chains=100, model_steps=6)
+
+
+def machine(server_settings: dict[str, str]) -> dict[str, object]:
+    """Return what the figures depend on."""
+    cpu = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor() or platform.machine(),
+    )
+    return {
+        "cpu": cpu,
+        "cores": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "postgresql": server_settings,
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+async def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """Measure what the options ask for, and return it."""
+    plan = QUICK if options.quick else FULL
+    plan = plan.changed(
+        rounds=options.rounds, seconds=options.seconds, chains=options.chains, model_steps=options.model_steps
+    )
+    console = Console(stderr=True)
+    with Server.running(folder) as server:
+        found: dict[str, object] = {"machine": machine(await server.settings())}
+        contest = Contest(server, folder, plan, console, profile=options.profile)
+        return {**await contest.run(options.only or CONTESTANTS), **found}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one short round: under a minute in all")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--only", action="append", choices=CONTESTANTS, help="leave the others out; may be repeated")
+    parser.add_argument("--profile", action="store_true", help="tell where the supervisor's time goes (needs py-spy)")
+    parser.add_argument("--rounds", type=int, help="how often each measurement is repeated")
+    parser.add_argument("--seconds", type=float, help="how long each throughput measurement takes")
+    parser.add_argument("--chains", type=int, help="how many chains run alone, one after another")
+    parser.add_argument("--model-steps", type=int, help="steps of the chains that wait as for a model; 0 for none")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="factory-bench-") as folder:
+        # PostgreSQL runs under an account of its own where this is root.
+        Path(folder).chmod(0o755)
+        found = asyncio.run(run(options, Path(folder)))
+    if options.json:
+        print(json.dumps(found))
+    else:
+        report.show(found)
+
+
+if __name__ == "__main__":
+    main()
