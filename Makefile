@@ -1,4 +1,5 @@
-# make run | test | check | bench | lock | clean; the first call prepares everything, a second finds it done.
+# make run | test | check | bench | bench-setup | bench-engine | lock | clean; the first call prepares everything, a
+# second finds it done.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -12,6 +13,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 VISION ?= examples/visions/clinic.md
 PYTEST_ARGS ?=
+PEERS := langgraph dbos pgqueuer procrastinate
+BENCH_VENVS := .venv-bench
+BENCH_ARGS ?=
 
 # uv reads no pip settings: a folder of wheels that pip was told of must be handed on.
 ifdef PIP_FIND_LINKS
@@ -23,7 +27,7 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .PHONY: help
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/.installed system ## Install what is missing and build VISION (default: the clinic).
@@ -60,6 +64,12 @@ CHAOS_PROJECTS ?= 2000
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev system ## Kill, freeze and cut for CHAOS_SECONDS and check every invariant.
 	$(BIN)/python -m tests.faults.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --projects $(CHAOS_PROJECTS)
+.PHONY: bench-setup
+bench-setup: $(PEERS:%=$(BENCH_VENVS)/%/.installed) ## Install the engines that bench-engine compares with, each apart.
+
+.PHONY: bench-engine
+bench-engine: $(VENV)/.installed bench-setup system ## Measure the engine beside its peers; BENCH_ARGS=--quick is short.
+	$(BIN)/python benchmarks/engine.py $(BENCH_ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
@@ -68,7 +78,7 @@ lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; the factory's data stays.
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENVS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: system
 system:
@@ -88,4 +98,9 @@ $(VENV)/.installed: $(VENV)/.uv pyproject.toml constraints.txt requirements/spac
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(BENCH_VENVS)/%/.installed: benchmarks/peers/%/requirements.txt | $(VENV)/.uv
+	$(UV) venv --quiet --clear --python $(BIN)/python $(BENCH_VENVS)/$*
+	$(UV) pip install --quiet --python $(BENCH_VENVS)/$*/bin/python -r $<
 	@touch $@
