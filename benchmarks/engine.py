@@ -3,6 +3,7 @@
     make bench-setup                        once: each peer into a virtual environment of its own
     python benchmarks/engine.py             every measurement, three rounds, as a table
     python benchmarks/engine.py --quick --json
+    python benchmarks/engine.py --growth    the factory with millions of events behind it, against an empty database
     python benchmarks/engine.py --only factory --profile
 
 All run on one embedded PostgreSQL with its durable settings, one database per contestant. docs/benchmarks/engine.md
@@ -18,19 +19,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 from rich.console import Console
 
 from benchmarks.contest import report
+from benchmarks.contest.chart import write_chart
 from benchmarks.contest.contest import Contest, Plan
+from benchmarks.contest.growth import measure_growth
 from benchmarks.contest.peers import PEERS
 from benchmarks.contest.server import Server
 
 CONTESTANTS = ("factory", *PEERS)
-QUICK = Plan(rounds=1, seconds=3, chains=20)
+QUICK = Plan(rounds=1, seconds=2.5, chains=15)
 FULL = Plan(rounds=3, seconds=10, chains=100, model_steps=6)
 
 
@@ -67,6 +69,11 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     console = Console(stderr=True)
     with Server.running(folder) as server:
         found: dict[str, object] = {"machine": machine(await server.settings())}
+        if options.growth:
+            growth = await measure_growth(
+                server, folder, events=options.events, deliveries=options.deliveries, plan=plan, console=console
+            )
+            return {"growth": growth, **found}
         contest = Contest(server, folder, plan, console, profile=options.profile)
         return {**await contest.run(options.only or CONTESTANTS), **found}
 
@@ -78,6 +85,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--only", action="append", choices=CONTESTANTS, help="leave the others out; may be repeated")
     parser.add_argument("--profile", action="store_true", help="tell where the supervisor's time goes (needs py-spy)")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the figures as well")
+    parser.add_argument("--growth", action="store_true", help="compare a full database with an empty one")
+    parser.add_argument("--events", type=int, default=10_000_000, help="logged events of the full database")
+    parser.add_argument("--deliveries", type=int, default=1_000_000, help="finished deliveries of the full database")
     parser.add_argument("--rounds", type=int, help="how often each measurement is repeated")
     parser.add_argument("--seconds", type=float, help="how long each throughput measurement takes")
     parser.add_argument("--chains", type=int, help="how many chains run alone, one after another")
@@ -91,6 +102,8 @@ def main() -> None:
         print(json.dumps(found))
     else:
         report.show(found)
+    if options.plot:
+        write_chart(found, options.plot)
 
 
 if __name__ == "__main__":

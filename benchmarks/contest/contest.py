@@ -80,19 +80,18 @@ class Contest:
         return microscope.sampled(home.processes, self._console, measurement)
 
     async def _peer(self, name: str) -> None:
-        for mode, options in (
-            ("throughput", {"seconds": self._plan.seconds}),
-            ("chain", {"chains": self._plan.chains}),
-        ):
-            dsn = await self._server.fresh(name)
-            self._note(name, mode, await peers.run(name, dsn, mode, steps=STEPS, **options))
+        dsn = await self._server.fresh(name)
+        plan = self._plan
+        figures = await peers.run(name, dsn, seconds=plan.seconds, chains=plan.chains, steps=STEPS)
+        for measurement, figure in figures.items():
+            self._note(name, measurement, figure)
 
     def _note(self, contestant: str, measurement: str, figure: Figure) -> None:
         self._figures.setdefault(contestant, {}).setdefault(measurement, []).append(figure)
         self._say(f"{contestant} {measurement}: " + ", ".join(f"{key} {value:,.4g}" for key, value in figure.items()))
 
     def _say(self, text: str) -> None:
-        self._console.print(text, style="dim", highlight=False)
+        self._console.print(text, style="dim", highlight=False, soft_wrap=True)
 
     def _result(self, contestants: Sequence[str]) -> dict[str, Any]:
         whole = {

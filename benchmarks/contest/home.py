@@ -36,8 +36,8 @@ _PUBLISH_GROUP = 500
 _START_SECONDS = 120
 _PATIENCE_SECONDS = 300
 _SUBSCRIPTION = "relay.events"
-_WARM_UP_CHAINS = 200
-_CALIBRATE_CHAINS = 500
+_WARM_UP_CHAINS = 100
+_CALIBRATE_SECONDS = 0.7
 
 # Unfinished chains: a step's acknowledgement and the event of the next are one transaction, so that every snapshot
 # sees one delivery of each. The index delivery_ready or delivery_taken, of a table that holds nothing else.
@@ -87,7 +87,7 @@ class Home:
         command = [sys.executable, "-m", "factory.actors.daemon", "--attached", "--agents", "relay"]
         settings = Settings(data_dir=folder / "data", database_url=dsn, plugins=_PLUGINS)
         async with await Factory.open(settings) as factory:
-            ids = await factory.database.run(lambda connection: _create_projects(connection, projects))
+            ids = await factory.database.run(lambda connection: create_projects(connection, projects))
             with (folder / "factory.log").open("ab") as log:
                 process = subprocess.Popen(  # noqa: ASYNC220 - forks at once
                     command, env=environment, cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log
@@ -107,8 +107,11 @@ class Home:
 
     async def throughput(self, seconds: float, steps: int) -> Figure:
         """Measure steps per second of as many chains as take about so long, all at once."""
-        spent = await self._run(_CALIBRATE_CHAINS, steps)
-        chains = max(_CALIBRATE_CHAINS, round(_CALIBRATE_CHAINS * seconds / spent))
+        chains, spent = _WARM_UP_CHAINS, 0.0
+        while spent < _CALIBRATE_SECONDS:
+            chains *= 2
+            spent = await self._run(chains, steps)
+        chains = round(chains * seconds / spent)
         async with self._counted(chains, steps):
             spent = await self._run(chains, steps)
         return {"steps": chains * steps, "seconds": spent, "steps_per_second": chains * steps / spent}
@@ -173,7 +176,8 @@ class Home:
             await asyncio.sleep(pause)
 
 
-async def _create_projects(connection: Connection, count: int) -> list[UUID]:
+async def create_projects(connection: Connection, count: int) -> list[UUID]:
+    """Return so many projects, making those that are missing."""
     found = [row["id"] for row in await connection.fetch(_HAVE_PROJECTS, count)]
     for number in range(len(found), count):
         new = NewProject(

@@ -91,10 +91,14 @@ async def sampled(processes: Iterable[psutil.Process], console: Console, title: 
         _, said = await asyncio.to_thread(recorder.communicate)
     console.rule(title)
     _print_usage(console, used)
-    if recorder.returncode or not path.stat().st_size:
+    if recorder.returncode or not _read(path):
         console.print(f"py-spy recorded nothing: {said.decode(errors='replace').strip()[-400:]}\n{_NEEDS}")
         return
     _print_stacks(console, path)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(errors="replace")
 
 
 def _print_usage(console: Console, used: list[tuple[str, float]]) -> None:
@@ -110,7 +114,7 @@ def _print_stacks(console: Console, path: Path) -> None:
     own: Counter[str] = Counter()
     whole: Counter[str] = Counter()
     total = 0
-    for line in path.read_text().splitlines():
+    for line in _read(path).splitlines():
         stack, _, count = line.rpartition(" ")
         frames = [frame.rpartition(":")[0] or frame for frame in stack.split(";")]
         if not count.isdecimal() or any(wait in frames[-1] for wait in _WAITS):

@@ -22,25 +22,24 @@ def python_of(peer: str) -> Path:
 
 def is_installed(peer: str) -> bool:
     """Tell whether `make bench-setup` has finished for a peer."""
-    return python_of(peer).exists() and (ROOT / ".venv-bench" / peer / ".installed").exists()
+    return (ROOT / ".venv-bench" / peer / ".installed").exists()
 
 
-async def run(peer: str, dsn: str, mode: str, **options: float) -> Figure:
-    """Run one measurement of a peer.
+async def run(peer: str, dsn: str, *, seconds: float, chains: int, steps: int) -> dict[str, Figure]:
+    """Measure a peer on an empty database.
+
+    Returns:
+        Its figures by measurement: `throughput` and `chain`.
 
     Raises:
         PeerError: Its script failed or gave no answer; the message holds the end of what it said.
     """
     script = ROOT / "benchmarks" / "peers" / peer / "run.py"
-    arguments = [part for name, value in options.items() for part in (f"--{name}", f"{value:g}")]
+    options = ("--dsn", dsn, "--seconds", f"{seconds:g}", "--chains", str(chains), "--steps", str(steps))
     process = await asyncio.create_subprocess_exec(
         str(python_of(peer)),
         str(script),
-        "--dsn",
-        dsn,
-        "--mode",
-        mode,
-        *arguments,
+        *options,
         cwd=script.parent,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -54,5 +53,5 @@ async def run(peer: str, dsn: str, mode: str, **options: float) -> Figure:
     if process.returncode or not lines:
         said = err.decode(errors="replace").strip()[-2000:]
         raise PeerError(f"{peer} ended with {process.returncode}: {said}")
-    figure: Figure = json.loads(lines[-1])
-    return figure
+    figures: dict[str, Figure] = json.loads(lines[-1])
+    return figures

@@ -27,7 +27,7 @@ def show(found: dict[str, Any]) -> None:
 def _contest(found: dict[str, Any]) -> Table:
     title = f"Chains of {found['steps']} durable steps, median of {found['rounds']} round(s)"
     table = Table(title=title, caption="In brackets: the slowest and the fastest round.")
-    for column in ("", "steps/s at saturation", "factory is", "chain alone p50", "p95", "p99", "per step"):
+    for column in ("", "steps/s at saturation", "factory does", "chain alone p50", "p95", "p99", "per step"):
         table.add_column(column, justify="right" if column else "left")
     for name, rate in found["steps_per_second"].items():
         if isinstance(rate, str):
@@ -38,7 +38,7 @@ def _contest(found: dict[str, Any]) -> Table:
         table.add_row(
             name,
             _with_spread(found["details"][name]["throughput"], "steps_per_second", ",.0f"),
-            f"{ratio:.1f} ×" if ratio else "",
+            f"{ratio:.1f} times" if ratio else "",
             _with_spread(chain, "p50", ".1f") + " ms",
             f"{chain['p95']:.1f} ms",
             f"{chain['p99']:.1f} ms",
