@@ -30,6 +30,10 @@ class Second(Payload, event_type="ProjectFailed", version=2, topics=(Topic.SYSTE
     causes: list[str] = Field(min_length=1)
 
 
+class Homeless(Payload):
+    """Names no topic."""
+
+
 def envelope(payload: Payload, topic: Topic = Topic.SYSTEM) -> Envelope:
     return Envelope.of(payload, topic=topic, project_id=new_id(), originating_agent="test", traceparent=TRACEPARENT)
 
@@ -95,6 +99,19 @@ def test_major_versions_live_side_by_side() -> None:
         registry.find("ProjectFailed", 3)
     with pytest.raises(ValueError, match="next version"):
         Registry([ProjectFailed, Grown])
+
+
+def test_a_plugin_adds_its_contracts_however_often_it_is_imported() -> None:
+    registry = Registry([ProjectFailed])
+    for _ in range(2):
+        registry.add(Second)
+    assert list(registry) == [ProjectFailed, Second]
+    assert list(registry.schemas()) == ["ProjectFailed/v1.json"]
+    with pytest.raises(ValueError, match="next version"):
+        registry.add(Grown)
+    with pytest.raises(ValueError, match="no topic"):
+        registry.add(Homeless)
+    assert list(registry) == [ProjectFailed, Second]
 
 
 def test_a_caused_event_continues_the_conversation() -> None:
