@@ -38,7 +38,8 @@ class Plan:
 
     def changed(self, **given: float | None) -> "Plan":
         """Return the plan with what was given instead."""
-        return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
+        wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(self, **wanted)
 
 
 class Contest:
@@ -77,7 +78,7 @@ class Contest:
     def _watched(self, home: Home, measurement: str) -> AbstractAsyncContextManager[None]:
         if not self._profile:
             return nullcontext()
-        return microscope.sampled(home.processes, self._console, measurement)
+        return microscope.sampled(lambda: [*home.processes, *self._server.processes], self._console, measurement)
 
     async def _peer(self, name: str) -> None:
         dsn = await self._server.fresh(name)

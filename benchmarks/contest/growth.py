@@ -30,7 +30,8 @@ _EVENTS = """
 INSERT INTO event (recorded_at, event_id, event_type, version, topic, project_id, originating_agent, trace_id,
     traceparent, correlation_id, causation_id, "timestamp", payload)
 SELECT at, gen_random_uuid(), CASE WHEN n % 13 = 12 THEN 'BenchDone' ELSE 'BenchStep' END, 1, 'system',
-    ($4::uuid[])[1 + n / 13 % cardinality($4::uuid[])], 'relay', trace, '00-' || trace || '-' || left(md5(trace), 16) || '-01',
+    ($4::uuid[])[1 + n / 13 % cardinality($4::uuid[])], 'relay', trace,
+    '00-' || trace || '-' || left(md5(trace), 16) || '-01',
     gen_random_uuid(), gen_random_uuid(), at,
     CASE WHEN n % 13 = 12 THEN jsonb_build_object('chain', n / 13)
         ELSE jsonb_build_object('chain', n / 13, 'step', n % 13 + 1, 'steps', 12, 'sleep_seconds', 0) END

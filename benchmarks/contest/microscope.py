@@ -5,8 +5,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -43,13 +43,12 @@ class Usage:
 
     def since(self, processes: Iterable[psutil.Process]) -> list[tuple[str, float]]:
         """Return the seconds used per kind of process, most first."""
-        used: Counter[str] = Counter()
+        used: dict[str, float] = {}
         for process, seconds in _cpu_seconds(processes):
-            try:
-                used[name_of(process)] += seconds - self._before.get(process, 0)
-            except psutil.Error:
-                continue
-        return used.most_common()
+            with suppress(psutil.Error):
+                name = name_of(process)
+                used[name] = used.get(name, 0) + seconds - self._before.get(process, 0)
+        return sorted(used.items(), key=lambda item: -item[1])
 
 
 def _cpu_seconds(processes: Iterable[psutil.Process]) -> Iterable[tuple[psutil.Process, float]]:
@@ -61,16 +60,10 @@ def _cpu_seconds(processes: Iterable[psutil.Process]) -> Iterable[tuple[psutil.P
         yield process, times.user + times.system
 
 
-def postgres_processes() -> list[psutil.Process]:
-    """Return every PostgreSQL process of the machine."""
-    return [process for process in psutil.process_iter(["name"]) if process.info["name"] == "postgres"]
-
-
 @asynccontextmanager
-async def sampled(processes: Iterable[psutil.Process], console: Console, title: str) -> AsyncIterator[None]:
-    """Sample the supervisor's stacks during a block and print where its time went."""
-    everyone = [*processes, *postgres_processes(), psutil.Process()]
-    supervisor = next((p for p in everyone if _SUPERVISOR in " ".join(p.cmdline()[:1])), None)
+async def sampled(processes: Callable[[], list[psutil.Process]], console: Console, title: str) -> AsyncIterator[None]:
+    """Sample the supervisor's stacks during a block and print where its time went, and that of all processes."""
+    supervisor = next((p for p in processes() if _SUPERVISOR in " ".join(p.cmdline()[:1])), None)
     spy = Path(sys.executable).with_name("py-spy")
     if supervisor is None or not spy.exists():
         console.print(_NEEDS if supervisor else "no supervisor runs")
@@ -82,11 +75,11 @@ async def sampled(processes: Iterable[psutil.Process], console: Console, title: 
     command += ["--output", str(path), "--duration", "3600"]
     recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)  # noqa: ASYNC220 - forks
     await asyncio.sleep(1)
-    usage = Usage(everyone)
+    usage = Usage([*processes(), psutil.Process()])
     try:
         yield
     finally:
-        used = usage.since([*everyone, *postgres_processes()])
+        used = usage.since([*processes(), psutil.Process()])
         recorder.send_signal(2)
         _, said = await asyncio.to_thread(recorder.communicate)
     console.rule(title)
@@ -125,7 +118,7 @@ def _print_stacks(console: Console, path: Path) -> None:
             whole[frame] += int(count)
     for title, counts in (("Own time", own), ("Time with callees", whole)):
         table = Table("share", "function", title=f"{title} of the supervisor ({total} samples while busy)")
-        for name, count in counts.most_common(_LINES):
-            table.add_row(f"{count / total:.1%}", name)
+        for name, samples in counts.most_common(_LINES):
+            table.add_row(f"{samples / total:.1%}", name)
         console.print(table)
     console.print(f"All stacks, for a flame graph: {path}")

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import psutil
 
 from factory.storage.embedded import EmbeddedServer
 
@@ -29,6 +30,12 @@ class Server:
     def dsn(self, name: str) -> str:
         """Return the URL of a database."""
         return self._embedded.dsn(name)
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """The server's processes, one per connection among them."""
+        pid = self._embedded.postmaster_pid()
+        return [] if pid is None else psutil.Process(pid).children()
 
     async def fresh(self, name: str) -> str:
         """Make an empty database, dropping one of the same name, and return its URL.
