@@ -8,12 +8,11 @@ import asyncio
 import json
 import math
 import multiprocessing
-import os
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from multiprocessing.queues import Queue
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.synchronize import Barrier
 from typing import Generic, Protocol, TypeVar
 
@@ -22,6 +21,8 @@ T = TypeVar("T")
 _CALIBRATE_SECONDS = 0.5
 _WARM_UP_CHAINS = 3
 _PATIENCE_SECONDS = 240
+
+_shared: list[Barrier] = []
 
 
 class Peer(Protocol):
@@ -75,7 +76,7 @@ def main(prepare: Callable[[str], None], peer: Callable[[], Peer], *, processes:
         prepare: Makes the tables of a database; called once, before any worker process starts.
         peer: Makes a contestant.
         processes: How many worker processes serve this library best on two cores.
-        at_once: How many chains a worker process has to have at once before more make it no faster.
+        at_once: How many chains at once a worker process has to have before more make it no faster.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--dsn", required=True)
@@ -86,16 +87,26 @@ def main(prepare: Callable[[str], None], peer: Callable[[], Peer], *, processes:
     parser.add_argument("--processes", type=int, default=processes)
     parser.add_argument("--at-once", type=int, default=at_once)
     options = parser.parse_args()
-    prepare(options.dsn)
+    # On Linux the workers share what this process has imported, which for some libraries takes seconds.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    barrier = context.Barrier(options.processes)
     figures = {}
-    if options.mode != "chain":
-        figures["throughput"] = _together(peer, options)
-    if options.mode != "throughput":
-        figures["chain"] = asyncio.run(_alone(peer(), options))
+    with ProcessPoolExecutor(options.processes, context, initializer=_share, initargs=(barrier,)) as workers:
+        workers.submit(prepare, options.dsn).result()
+        if options.mode != "chain":
+            figures["throughput"] = _together(workers, peer, options)
+        if options.mode != "throughput":
+            figures["chain"] = workers.submit(_run_alone, peer, options).result()
     sys.stdout.write(json.dumps(figures) + "\n")
-    sys.stdout.flush()
-    # Some libraries keep threads that outlive their own shutdown by seconds.
-    os._exit(0)
+
+
+def _share(barrier: Barrier) -> None:
+    """Give a worker process the barrier that all of them wait at."""
+    _shared.append(barrier)
+
+
+def _run_alone(peer: Callable[[], Peer], options: argparse.Namespace) -> dict[str, float]:
+    return asyncio.run(_alone(peer(), options))
 
 
 async def _alone(peer: Peer, options: argparse.Namespace) -> dict[str, float]:
@@ -120,49 +131,36 @@ async def _alone(peer: Peer, options: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def _together(peer: Callable[[], Peer], options: argparse.Namespace) -> dict[str, float]:
+def _together(workers: ProcessPoolExecutor, peer: Callable[[], Peer], options: argparse.Namespace) -> dict[str, float]:
     """Run many chains at once in every worker process and return the steps per second of all together."""
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(options.processes)
-    answers: Queue[tuple[int, float, float]] = context.Queue()
-    workers = [
-        context.Process(target=_work, args=(peer, options, number, barrier, answers), daemon=True)
-        for number in range(options.processes)
-    ]
-    for worker in workers:
-        worker.start()
-    results = [answers.get(timeout=_PATIENCE_SECONDS) for _ in workers]
-    for worker in workers:
-        worker.join()
+    # Each waits for the others at the barrier, so no worker process takes two of them.
+    running = [workers.submit(_run_together, peer, options, number) for number in range(options.processes)]
+    results = [future.result() for future in running]
     steps = sum(result[0] for result in results)
     seconds = max(result[2] for result in results) - min(result[1] for result in results)
     return {"steps": steps, "seconds": seconds, "steps_per_second": steps / seconds, "processes": options.processes}
 
 
-def _work(
-    peer: Callable[[], Peer],
-    options: argparse.Namespace,
-    number: int,
-    barrier: Barrier,
-    answers: "Queue[tuple[int, float, float]]",
-) -> None:
-    answers.put(asyncio.run(_measure(peer(), options, number, barrier)))
+def _run_together(peer: Callable[[], Peer], options: argparse.Namespace, number: int) -> tuple[int, float, float]:
+    return asyncio.run(_measure(peer(), options, number))
 
 
-async def _measure(peer: Peer, options: argparse.Namespace, number: int, barrier: Barrier) -> tuple[int, float, float]:
+async def _measure(peer: Peer, options: argparse.Namespace, number: int) -> tuple[int, float, float]:
+    (barrier,) = _shared
     at_once = options.at_once
     await peer.open(options.dsn, number, options.steps)
-    await peer.run(at_once)
+    await peer.run(max(1, at_once // 4))
     # All processes calibrate together: alone, each would find itself faster than it is beside the others.
-    await asyncio.to_thread(barrier.wait)
-    chains, spent = at_once, 0.0
+    await asyncio.to_thread(barrier.wait, _PATIENCE_SECONDS)
+    chains, spent = 0, 0.0
     began = time.perf_counter()
     while spent < _CALIBRATE_SECONDS:
         await peer.run(at_once)
         spent = time.perf_counter() - began
         chains += at_once
-    chains = max(at_once, round((chains - at_once) * options.seconds / spent))
-    await asyncio.to_thread(barrier.wait)
+    chains = max(at_once, round(chains * options.seconds / spent))
+    await asyncio.to_thread(barrier.wait, _PATIENCE_SECONDS)
+    # One clock for all processes: the machine's.
     began = time.monotonic()
     await peer.run(chains)
     ended = time.monotonic()

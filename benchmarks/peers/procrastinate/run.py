@@ -84,4 +84,4 @@ def prepare(dsn: str) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    peer.main(prepare, Procrastinate, processes=1, at_once=100)
+    peer.main(prepare, Procrastinate, processes=1, at_once=_AT_ONCE)
