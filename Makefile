@@ -64,6 +64,7 @@ CHAOS_PROJECTS ?= 2000
 .PHONY: chaos
 chaos: $(VENV)/.installed-dev system ## Kill, freeze and cut for CHAOS_SECONDS and check every invariant.
 	$(BIN)/python -m tests.faults.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --projects $(CHAOS_PROJECTS)
+
 .PHONY: bench-setup
 bench-setup: $(PEERS:%=$(BENCH_VENVS)/%/.installed) ## Install the engines that bench-engine compares with, each apart.
 
