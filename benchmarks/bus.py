@@ -22,6 +22,7 @@ from factory.events.topics import Topic
 from factory.settings import Settings
 from factory.storage.database import Database
 
+_REFILL = 1_000
 _TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
 
 
@@ -48,6 +49,7 @@ async def _drain(bus: EventBus, database: Database, seconds: float, batch: int, 
     """Keep the queue filled, claim and finish; return the deliveries of each second."""
     owner = await bus.register("benchmark")
     rates: list[int] = []
+    missing = 0
     for _ in range(int(seconds)):
         done = 0
         spent = 0.0
@@ -58,8 +60,10 @@ async def _drain(bus: EventBus, database: Database, seconds: float, batch: int, 
                 await bus.finish(connection, taken)
             spent += time.perf_counter() - began
             done += len(taken)
-            if done % 1000 < batch:
-                await _publish(bus, database, 1000, projects)
+            missing += len(taken)
+            if missing >= _REFILL:
+                await _publish(bus, database, missing, projects)
+                missing = 0
         rates.append(round(done / spent))
     return rates
 
