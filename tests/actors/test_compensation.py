@@ -24,7 +24,11 @@ from tests.actors.conftest import ENVIRONMENT, HERE
 
 pytestmark = pytest.mark.timeout(300)
 AGENTS = ("greeter", "answerer", "mourner", "eraser", "artifact-validator")
-OWN = ENVIRONMENT | {"FACTORY_PLUGINS": '["tests.actors.greeting", "tests.actors.undoing"]'}
+OWN = ENVIRONMENT | {
+    "FACTORY_PLUGINS": '["tests.actors.greeting", "tests.actors.undoing"]',
+    # Starting an agent takes longer than anything these tests let it do.
+    "FACTORY_POOL_IDLE_SECONDS": "300",
+}
 
 COMPENSATIONS = """
 SELECT c.step, c.state, c.position, c.round, t.attempt, t.status
