@@ -175,9 +175,11 @@ async def superseded_fences_write_nothing(connection: Connection, evidence: Evid
     return _dicts(await connection.fetch(_EFFECT_FENCES)) + _dicts(await connection.fetch(_SUPERSEDED, *claimed))
 
 
+# What expires while it waits dies without another attempt, and is recorded with the fence of its last one.
 _ATTEMPTS = """
 SELECT uid, fence, array_agg(outcome) AS outcomes FROM delivery_log
 WHERE outcome IN ('done', 'dead', 'retried', 'timed-out', 'abandoned')
+    AND (outcome, category) IS DISTINCT FROM ('dead', 'expired')
 GROUP BY uid, fence HAVING count(*) > 1 AND count(*) FILTER (WHERE outcome <> 'done') > 0
 """
 _TOO_OFTEN = """
