@@ -14,7 +14,10 @@ KINDS = ("seed", "stem", "leaf", "fruit")
 for kind in KINDS:
     register_kind(KindSpec(name=kind, title=kind.title(), primary=f"{kind}.txt", commit_subject=f"Grow the {kind}"))
 
-_POISONED_ONE_IN = 40
+# The steps of the blueprint that call for compensation when they fail for good.
+REGRETTED = ("leaf", "fruit")
+
+_POISONED_ONE_IN = 25
 # Longer than the timeout of a step.
 _HANG_SECONDS = 60.0
 
@@ -22,6 +25,14 @@ _HANG_SECONDS = 60.0
 def is_poisoned(slug: str, goal: str) -> bool:
     """Tell whether a step of a project can never be done; the slug carries the seed."""
     return _chance(slug, goal).randrange(_POISONED_ONE_IN) == 0
+
+
+def expected_end(slug: str) -> str:
+    """Return the status in which a project must end, whatever strikes."""
+    poisoned = next((kind for kind in KINDS if is_poisoned(slug, kind)), None)
+    if poisoned is None:
+        return "released"
+    return "compensated" if poisoned in REGRETTED else "failed"
 
 
 async def behave(slug: str, goal: str, attempt: int) -> None:
@@ -61,6 +72,25 @@ class Grower(Agent):
         slug = project.slug if project else ""
         await behave(slug, task.goal, task.attempt)
         work.result = SkillResult(Content(files={f"{task.goal}.txt": f"The {task.goal} of {slug}.\n"}))
+
+
+class Pruner(Agent):
+    """Undoes a step, with nothing to show for it."""
+
+    spec: ClassVar[AgentSpec] = AgentSpec(
+        name="pruner", title="Pruner", subcluster="development", produces=("prune",), max_size=1, batch=4
+    )
+
+    def plan(self, work: Work) -> None:
+        """Stage 3: there is nothing to plan."""
+
+    async def execute(self, work: Work) -> None:
+        """Stage 4: stumble at times."""
+        if _chance(work.task.id, work.task.attempt).uniform(0, 100) < 20:
+            raise RetryableError("the shears are blunt.")
+
+    def compose(self, work: Work) -> None:
+        """Stage 5: there is nothing to compose."""
 
 
 class Chronicler(Agent):

@@ -20,15 +20,16 @@ from factory.domain.project import ENDED
 from factory.settings import Settings
 from factory.storage.database import CLIENT_ERRORS, is_connection_lost
 from factory.storage.embedded import EmbeddedServer
-from tests.faults.agents import KINDS, is_poisoned
+from tests.faults.agents import expected_end
 from tests.faults.arena import WAITING, Verdict
 from tests.faults.crew import Crew, Member
 from tests.faults.evidence import Evidence
 from tests.faults.invariants import ENGINE, Violation, find_violations
+from tests.faults.namespace import digest_namespace
 from tests.faults.nemesis import Nemesis, Step, draw_plan
 
 HERE = Path(__file__).parent
-AGENTS = ("grower", "chronicler", "artifact-validator")
+AGENTS = ("grower", "pruner", "chronicler", "artifact-validator")
 LEASE_SECONDS = 6
 DECK = {
     "kill-agent": 4,
@@ -43,6 +44,7 @@ DECK = {
 _CHECKED = """
 SELECT (SELECT count(*) FROM project) AS projects, (SELECT count(*) FROM event) AS events,
     (SELECT count(*) FROM artifact) AS artifacts,
+    (SELECT count(*) FROM compensation WHERE state = 'done') AS "steps compensated",
     (SELECT count(*) FROM delivery_log WHERE outcome = 'done') AS "deliveries done",
     (SELECT count(*) FROM delivery_log WHERE outcome = 'retried') AS "attempts retried",
     (SELECT count(*) FROM delivery_log WHERE outcome = 'abandoned') AS "attempts abandoned",
@@ -118,6 +120,7 @@ class Garden:
         self._plot = plot
         self._say = say
         self._projects: dict[UUID, str] = {}
+        self._found: list[Violation] = []
         environment = {
             "FACTORY_DATA_DIR": str(folder / "factory"),
             "FACTORY_PLUGINS": json.dumps(["tests.faults.agents"]),
@@ -152,6 +155,7 @@ class Garden:
                 await self._sprout(factory)
                 await self._fight(nemesis, verdict)
                 await self._ripen(factory, verdict)
+                await self._replay(factory, verdict)
             finally:
                 for helper in helpers:
                     helper.cancel()
@@ -219,16 +223,27 @@ class Garden:
             if not growing and not await factory.database.run(lambda connection: connection.fetchval(WAITING)):
                 break
             await asyncio.sleep(0.3)
-        verdict.drained_seconds = time.monotonic() - started
+        verdict.drained_seconds += time.monotonic() - started
+
+    async def _replay(self, factory: Factory, verdict: Verdict) -> None:
+        """I13: replay a released project into a sandbox, and see whether anything else changed by a byte."""
+        original = next(key for key, slug in self._projects.items() if expected_end(slug) == "released")
+        before = await factory.database.run(lambda connection: digest_namespace(connection, []))
+        sandbox = await factory.replay(original)
+        self._projects[sandbox.id] = self._projects[original]
+        await self._ripen(factory, verdict)
+        after = await factory.database.run(lambda connection: digest_namespace(connection, [sandbox.id]))
+        changed = [table for table in before if before[table] != after[table]]
+        self._found += [Violation("I13", {"table": table, "sandbox": sandbox.id}) for table in changed]
 
     async def _judge(self, factory: Factory, verdict: Verdict) -> None:
         async with factory.database.transaction() as connection:
-            verdict.violations = await find_violations(connection, Evidence(), ENGINE)
+            verdict.violations = self._found + await find_violations(connection, Evidence(), ENGINE)
             verdict.checked = dict(await connection.fetchrow(_CHECKED) or {})
             rows = await connection.fetch("SELECT id, slug, status FROM project")
             statuses = {row["id"]: row["status"] for row in rows}
             for project, slug in self._projects.items():
-                expected = "failed" if any(is_poisoned(slug, kind) for kind in KINDS) else "released"
+                expected = expected_end(slug)
                 if statuses.get(project) != expected:
                     row = {"project": slug, "status": statuses.get(project), "expected": expected}
                     verdict.violations.append(Violation("I1", row))

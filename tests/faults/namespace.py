@@ -16,6 +16,9 @@ _NAMESPACE = {
     "task": "SELECT to_jsonb(t) FROM task t WHERE project_id <> ALL ($1) ORDER BY id",
     "artifact": "SELECT to_jsonb(t) FROM artifact t WHERE project_id <> ALL ($1) ORDER BY id",
     "artifact_commit": "SELECT to_jsonb(t) FROM artifact_commit t WHERE project_id <> ALL ($1) ORDER BY artifact_id",
+    "saga": "SELECT to_jsonb(t) FROM saga t WHERE project_id <> ALL ($1) ORDER BY id",
+    "compensation": "SELECT to_jsonb(t) FROM compensation t WHERE project_id <> ALL ($1) ORDER BY project_id, step",
+    "withdrawal": "SELECT to_jsonb(t) FROM withdrawal t WHERE project_id <> ALL ($1) ORDER BY artifact_id",
     "validation": (
         "SELECT to_jsonb(t) FROM validation t JOIN artifact a ON a.id = t.artifact_id WHERE a.project_id <> ALL ($1) "
         "ORDER BY t.id"
