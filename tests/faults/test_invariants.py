@@ -254,3 +254,66 @@ async def test_the_digest_of_a_namespace_sees_one_changed_row_and_nothing_of_the
         hidden = await digest_namespace(connection, [_PROJECT])
         await connection.execute("UPDATE delivery_log SET error = 'x'")
         assert await digest_namespace(connection, [_PROJECT]) == hidden
+
+
+PROJECT, SAGA = UUID(int=1), UUID(int=2)
+_GARDEN = f"""
+INSERT INTO project (id, name, slug, blueprint, status, trace_id, build_key)
+VALUES ('{PROJECT}', 'plant', 'plant', 'growth', 'compensated', '{"a" * 32}', 'x');
+INSERT INTO saga (id, project_id, revision, reason, state, requested_by)
+VALUES ('{SAGA}', '{PROJECT}', 1, 'no', 'completed', '{UUID(int=3)}');
+"""
+_GROW = """
+INSERT INTO task (id, project_id, revision, step, round, agent, goal, status, input_ids, event_id)
+VALUES ($1, $2, 1, $3, 1, $4, $3, 'done', '{}', $1);
+"""
+_KEEP = """
+INSERT INTO artifact (id, project_id, kind, version, hash, uri, media_type, size, status, agent, trace_id, task_id)
+VALUES ($1, $2, $3, 1, repeat('a', 64), '', '', 0, 'withdrawn', 'grower', repeat('a', 32), $1)
+"""
+_ACKNOWLEDGE = """
+INSERT INTO delivery_log (uid, subscription, event_id, project_id, outcome, attempt, crash_count, losses, fence)
+VALUES (nextval('delivery_uid'), $3, $1, $2, 'done', 1, 0, 0, 1)
+"""
+_UNDO = """
+INSERT INTO compensation (project_id, revision, step, saga_id, state, position, task_id, started_at, ended_at)
+VALUES ($1, 1, $2, $3, 'done', $4, $5, to_timestamp($4 * 10), to_timestamp($4 * 10 + 5))
+"""
+GARDEN_DAMAGES = {
+    "an artifact without its task": "UPDATE delivery_log SET outcome = 'cancelled' WHERE uid = 1",
+    "a step that was not undone": "UPDATE compensation SET state = 'skipped' WHERE step = 'stem'",
+    "a step that was undone too early": (
+        "UPDATE compensation SET started_at = to_timestamp(1), ended_at = to_timestamp(2) WHERE step = 'seed'"
+    ),
+    "a compensation that was acknowledged twice": f"""
+        INSERT INTO delivery_log ({_COPY}) SELECT uid + 100, {_COPY.partition(", ")[2]} FROM delivery_log
+        WHERE uid = (SELECT max(uid) FROM delivery_log WHERE subscription = 'pruner')
+    """,
+}
+
+
+async def test_damage_to_what_agents_did_is_reported(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(_GARDEN)
+        for number, step in enumerate(("seed", "stem"), start=1):
+            task, undoing = UUID(int=100 + number), UUID(int=200 + number)
+            await connection.execute(_GROW, task, PROJECT, step, "grower")
+            await connection.execute(_KEEP, task, PROJECT, step)
+            await connection.execute(_ACKNOWLEDGE, task, PROJECT, "grower")
+            await connection.execute(_GROW, undoing, PROJECT, f"compensation.{step}", "pruner")
+            await connection.execute(_ACKNOWLEDGE, undoing, PROJECT, "pruner")
+            await connection.execute(_UNDO, PROJECT, step, SAGA, 3 - number, undoing)
+
+    async def broken(damage: str | None = None) -> bool:
+        async with database.transaction() as connection:
+            undo = connection.transaction()
+            await undo.start()
+            if damage is not None:
+                assert not (await connection.execute(damage)).endswith(" 0"), damage
+            found = await invariants.artifacts_are_made_once(connection, Evidence())
+            await undo.rollback()
+            return bool(found)
+
+    assert not await broken()
+    for name, damage in GARDEN_DAMAGES.items():
+        assert await broken(damage), name
