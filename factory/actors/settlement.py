@@ -122,7 +122,10 @@ class Settler:
         self, connection: Connection, delivery: Delivery, agent: str, error: TaskError, result: Result | None = None
     ) -> None:
         step = result.job.task.step if result else ""
-        policy = self._policies.find(agent=agent, step=step, category=error.category)
+        goal = result.job.task.goal if result else ""
+        policy = self._policies.find(
+            agent=agent, step=step, goal=goal, category=error.category, error_type=error.error_type
+        )
         decision = decide(error, delivery.attempt, delivery.crash_count, policy)
         if isinstance(decision, DeadLetter):
             await self._bus.dead_letter(connection, delivery, error, category=decision.category)

@@ -27,6 +27,8 @@ COMMANDS = {
     "artifact": "factory.cli.artifact:app",
     "event": "factory.cli.event:app",
     "subscription": "factory.cli.subscription:app",
+    "escalation": "factory.cli.escalation:app",
+    "usage": "factory.cli.usage:usage",
     "agent": "factory.cli.agent:app",
     "contract": "factory.cli.contract:app",
     "doctor": "factory.cli.doctor:doctor",

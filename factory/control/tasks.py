@@ -29,6 +29,11 @@ FROM unnest($1::uuid[], $2::text[], $3::text[]) AS f (id, worker, skill) WHERE t
 """
 # Primary key.
 RETRY = "UPDATE task SET status = 'assigned', ended_at = now(), worker = $2, error = $3::text::jsonb WHERE id = $1"
+# Primary key. The count of attempts begins anew where the delivery is redriven.
+HOLD = """
+UPDATE task SET status = 'assigned', attempt = 0, ended_at = now(), error = $2::text::jsonb
+WHERE id = $1 AND status IN ('assigned', 'running')
+"""
 # Primary key.
 FAIL = "UPDATE task SET status = 'failed', ended_at = now(), worker = $2, error = $3::text::jsonb WHERE id = $1"
 
@@ -104,6 +109,11 @@ async def finish_tasks(connection: Connection, ends: Sequence[TaskEnd]) -> None:
 async def retry_task(connection: Connection, task_id: UUID, worker: str, error: TaskError) -> None:
     """Note that an attempt failed and another will follow."""
     await connection.execute(RETRY, task_id, worker, json.dumps(_recorded(error)))
+
+
+async def hold_task(connection: Connection, task_id: UUID, error: TaskError) -> None:
+    """Note that the attempts at a task are used up and that it waits for a decision."""
+    await connection.execute(HOLD, task_id, json.dumps(_recorded(error)))
 
 
 async def fail_task(connection: Connection, task_id: UUID, worker: str, error: TaskError) -> None:

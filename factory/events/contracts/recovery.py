@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue
 
-from factory.domain.recovery import EscalationState, Fallback, Letter, RecoveryAction, Severity
+from factory.domain.recovery import Criticality, EscalationState, Fallback, Letter, RecoveryAction, Severity
 from factory.events.contracts.payload import Payload
 from factory.events.topics import Topic
 
@@ -32,22 +32,27 @@ class RecoveryDecided(Payload, topics=_SYSTEM):
     rule: str
     action: RecoveryAction
     redrives: int = Field(ge=0)
-    delays: list[tuple[float, float]] = []
-    to: str | None = None
-    notify: list[str] = []
+    delays: list[tuple[float, float]]
+    to: str | None
+    notify: list[str]
 
 
 class ThresholdExceeded(Payload, topics=_SYSTEM):
-    """One agent had more dead letters of one error type within a time than a threshold allows."""
+    """One agent had more dead letters within a time than a threshold allows; it leads to one escalation.
 
+    Attributes:
+        action: `ask`, always: whoever reads decisions by their action reads this as well.
+    """
+
+    action: RecoveryAction = RecoveryAction.ASK
     threshold: str
+    breach: str
     subscription: str
     agent: str
     error_type: str
     count: int = Field(ge=1)
     minutes: float = Field(gt=0)
-    pause: bool
-    notify: list[str] = []
+    severity: Severity
 
 
 class RedriveRequested(Payload, topics=_SYSTEM):
@@ -67,22 +72,25 @@ class EscalationRaised(Payload, topics=_SYSTEM):
         breach: By what a threshold was exceeded; at most one open escalation has it.
         agent: The agent in question.
         subscription: The agent's subscription, which may be paused until the decision.
+        pause: Whether the subscription stops until the decision.
         fallback: What approval means, and what happens when the deadline passes.
         to: The agent that takes over, where the fallback is a reassignment.
     """
 
-    letter: Letter | None = None
-    breach: str | None = None
+    letter: Letter | None
+    breach: str | None
     agent: str
     subscription: str
+    pause: bool
     severity: Severity
+    criticality: Criticality
     rule: str
     question: str
     owners: list[str]
     channel: str
     deadline_seconds: float = Field(gt=0)
     fallback: Fallback
-    to: str | None = None
+    to: str | None
 
 
 class EscalationDue(Payload, topics=_SYSTEM):
@@ -122,16 +130,22 @@ class EventReceived(Payload, topics=_SYSTEM):
     source: str = Field(min_length=1)
     kind: str = Field(min_length=1)
     topic: str = ""
-    body: dict[str, JsonValue] = {}
+    body: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class WorkflowRequested(Payload, topics=_SYSTEM):
-    """A project is to be started."""
+    """A project is to be started from a vision that was read and understood.
+
+    Attributes:
+        rule: The routing rule that asks for it.
+        source: Whose event it was.
+    """
 
     rule: str
     source: str
     name: str
-    blueprint: str | None
+    slug: str
+    blueprint: str
     vision: str
-    risk: str = "normal"
-    priority: int = Field(default=0, ge=-100, le=100)
+    risk: str
+    priority: int = Field(ge=-100, le=100)

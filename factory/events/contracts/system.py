@@ -93,6 +93,13 @@ class TaskFailed(Payload, topics=_SYSTEM):
     reason: str
 
 
+class CompensationRequested(Payload, topics=_SYSTEM):
+    """What a project has done is to be undone, all of it or from one step on."""
+
+    reason: str
+    from_step: str | None = None
+
+
 class DeadLettered(Payload, topics=_SYSTEM):
     """A delivery was given up and stands among the dead letters.
 
