@@ -36,6 +36,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
     $20::jsonb)
 ON CONFLICT DO NOTHING RETURNING deadline
 """
+# A letter that died before an escalation about its breach was decided is covered by that decision: the event that
+# tells of it may be slower than the person. escalation_by_breach, then the primary key of dead_letter.
+_DROP_IF_COVERED = """
+DELETE FROM escalation WHERE id = $1 AND EXISTS (
+    SELECT FROM escalation e JOIN dead_letter l ON l.uid = $4
+    WHERE e.subscription = $2 AND e.breach = $3 AND e.id <> $1 AND e.decided_at >= l.dead_at
+)
+RETURNING id
+"""
 # Primary key.
 _DECIDE = """
 UPDATE escalation SET state = $2, decided_at = now(), decided_by = $3, note = $4 WHERE id = $1 AND state = 'open'
@@ -91,7 +100,7 @@ class Escalation(BaseModel):
 
 
 async def record(connection: Connection, event: Envelope) -> tuple[UUID, datetime] | None:
-    """Write a raised escalation; return its id and deadline, or None where an open one is about the same."""
+    """Write a raised escalation; return its id and deadline, or None where one is about the same."""
     raised = event.read(EscalationRaised)
     identity = derived_id("escalation", event.event_id)
     letter = raised.letter
@@ -118,7 +127,13 @@ async def record(connection: Connection, event: Envelope) -> tuple[UUID, datetim
         timedelta(seconds=raised.deadline_seconds),
         event.model_dump(mode="json"),
     )
-    return None if deadline is None else (identity, deadline)
+    if deadline is None:
+        return None
+    if raised.breach is not None and await connection.fetchval(
+        _DROP_IF_COVERED, identity, raised.subscription, raised.breach, raised.last_letter
+    ):
+        return None
+    return identity, deadline
 
 
 async def close(

@@ -35,6 +35,7 @@ def ask_about_letter(letter: Letter, rule: Rule, project: Project | None) -> Esc
     return EscalationRaised(
         letter=letter,
         breach=None,
+        last_letter=None,
         agent=letter.agent,
         subscription=letter.subscription,
         pause=False,
@@ -64,6 +65,7 @@ def ask_about_agent(exceeded: ThresholdExceeded, threshold: Threshold) -> Escala
     return EscalationRaised(
         letter=None,
         breach=exceeded.breach,
+        last_letter=exceeded.last_letter,
         agent=exceeded.agent,
         subscription=exceeded.subscription,
         pause=threshold.pause,

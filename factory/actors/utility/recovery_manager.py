@@ -56,6 +56,7 @@ class RecoveryManager(Agent):
                 subscription=letter.subscription,
                 agent=letter.agent,
                 error_type=letter.error_type,
+                last_letter=letter.uid,
                 count=found.count,
                 minutes=found.threshold.minutes,
                 severity=letter.severity,

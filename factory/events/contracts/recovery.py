@@ -42,6 +42,7 @@ class ThresholdExceeded(Payload, topics=_SYSTEM):
 
     Attributes:
         action: `ask`, always: whoever reads decisions by their action reads this as well.
+        last_letter: The dead letter that exceeded it.
     """
 
     action: RecoveryAction = RecoveryAction.ASK
@@ -50,6 +51,7 @@ class ThresholdExceeded(Payload, topics=_SYSTEM):
     subscription: str
     agent: str
     error_type: str
+    last_letter: int
     count: int = Field(ge=1)
     minutes: float = Field(gt=0)
     severity: Severity
@@ -70,6 +72,7 @@ class EscalationRaised(Payload, topics=_SYSTEM):
     Attributes:
         letter: The dead letter in question; None where the question is about an agent.
         breach: By what a threshold was exceeded; at most one open escalation has it.
+        last_letter: The dead letter that exceeded it.
         agent: The agent in question.
         subscription: The agent's subscription, which may be paused until the decision.
         pause: Whether the subscription stops until the decision.
@@ -79,6 +82,7 @@ class EscalationRaised(Payload, topics=_SYSTEM):
 
     letter: Letter | None
     breach: str | None
+    last_letter: int | None
     agent: str
     subscription: str
     pause: bool
