@@ -4,11 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from factory.control.routing import Received, RoutingRules, filled
 from factory.domain.errors import BadInputError, TerminalError
 
-BODY = {"title": "Clinic", "count": 3, "open": True, "author": {"name": "Ada"}, "tags": ["a"], "nothing": None}
+BODY: dict[str, JsonValue] = {
+    "title": "Clinic",
+    "count": 3,
+    "open": True,
+    "author": {"name": "Ada"},
+    "tags": ["a"],
+    "nothing": None,
+}
 
 
 def rules(*entries: dict[str, Any]) -> RoutingRules:
