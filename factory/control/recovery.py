@@ -42,10 +42,6 @@ NAME = "recovery"
 AGENTS = ("recovery-manager", "retry-manager", "escalation-router")
 _UNCONTROLLED = CONTROL_NAMES | {NAME} | {f"{agent}.events" for agent in AGENTS}
 
-# Primary key.
-_PAUSE = "UPDATE subscription SET paused = true WHERE name = $1"
-_RESUME = "UPDATE subscription SET paused = false WHERE name = $1"
-
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -154,7 +150,7 @@ class Recovery:
             return
         identity, deadline = recorded
         if raised.pause:
-            await connection.execute(_PAUSE, raised.subscription)
+            await self._bus.pause(connection, raised.subscription, by=NAME, reason=f"escalation {identity}")
         due = event.caused(
             EscalationDue(escalation_id=identity),
             topic=Topic.SYSTEM,
@@ -204,7 +200,7 @@ class Recovery:
     async def _answer_for_agent(self, connection: Connection, escalation: Escalation) -> None:
         approved = escalation.state in (EscalationState.APPROVED, EscalationState.EXPIRED)
         if escalation.state is EscalationState.RETRIED or (approved and escalation.fallback is Fallback.RESUME):
-            await connection.execute(_RESUME, escalation.subscription)
+            await self._bus.resume(connection, escalation.subscription)
 
     async def _reassign(
         self, connection: Connection, event: Envelope, letter: Letter, to: str | None, *, by: str
