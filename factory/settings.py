@@ -45,6 +45,8 @@ class Settings(BaseSettings):
         event_payload_limit: Most bytes of one event's payload as JSON; larger things belong in artifacts.
         event_clock_ahead: How far an event's own time may be ahead of the database's clock.
         retry_policies: A YAML file whose entries override the shipped retry policies.
+        escalation_policies: A YAML file whose rules for dead letters come before the shipped ones.
+        routing_rules: A YAML file whose rules for events from outside come before the shipped ones.
         artifact_url: An fsspec URL that artifacts' bytes are stored under; a folder of the data directory by default.
         blueprint_dir: A folder of blueprint files, beside the shipped ones.
         plugins: Modules that define further agents and skills, as a JSON list.
@@ -81,6 +83,8 @@ class Settings(BaseSettings):
     event_payload_limit: int = Field(default=256 * 1024, ge=1024)
     event_clock_ahead: Annotated[Duration, Field(ge=timedelta())] = timedelta(days=1)
     retry_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
+    escalation_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
+    routing_rules: Annotated[Path, AfterValidator(_absolute)] | None = None
 
     artifact_url: str | None = None
     blueprint_dir: Annotated[Path, AfterValidator(_absolute)] | None = None

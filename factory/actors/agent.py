@@ -7,11 +7,11 @@ import asyncio
 import inspect
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from factory.artifacts.blobs import BlobStore
 from factory.domain.artifact import ArtifactRef, Content
@@ -44,6 +44,7 @@ class AgentSpec(BaseModel):
     Attributes:
         subcluster: Names the topic it listens to and the Ray resource its actors need.
         consumes: Event types that become its tasks.
+        accepts: What the payload of events other than assigned tasks must contain, as in a subscription's filter.
         topics: Where it listens for them; its sub-cluster's topic for assigned tasks, the system topic for others.
         produces: Artifact kinds it can make.
         skills: Names of the skills it may use.
@@ -60,6 +61,7 @@ class AgentSpec(BaseModel):
     title: str
     subcluster: str
     consumes: tuple[str, ...] = (TASK_ASSIGNED,)
+    accepts: Mapping[str, JsonValue] = {}
     topics: tuple[Topic, ...] = ()
     produces: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
@@ -151,7 +153,7 @@ class Agent:
             with work.stage("announce"):
                 outcome = self.announce(work)
         except Exception as error:  # noqa: BLE001 - the recovery rules decide what an error means
-            outcome = Outcome(task_id=task.id, agent=self.spec.name, error=classify(error))
+            outcome = Outcome(task_id=task.id, agent=self.spec.name, error=classify(error, self.spec.name))
         return self.emit(work, outcome)
 
     def receive(self, work: Work) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from factory.actors.subscriptions import GOVERNANCE, ORCHESTRATION, WITHDRAWAL
+from factory.actors.subscriptions import GOVERNANCE, ORCHESTRATION, RECOVERY, WITHDRAWAL
 from factory.control import tasks
 from factory.control.governance import Committer
 from factory.control.orchestrator import Orchestrator
+from factory.control.recovery import Recovery
 from factory.control.sagas import step_compensated
 from factory.events.bus import EventBus
+from factory.events.contracts.system import DeadLettered
 from factory.events.delivery import Delivery
 from factory.recovery.classification import classify
 from factory.recovery.policy import DeadLetter, Policies, decide
@@ -23,17 +25,26 @@ class ControlPlane:
     """Takes control deliveries to their end, each in one transaction with its effects."""
 
     def __init__(
-        self, database: Database, bus: EventBus, orchestrator: Orchestrator, committer: Committer, policies: Policies
+        self,
+        database: Database,
+        bus: EventBus,
+        *,
+        orchestrator: Orchestrator,
+        committer: Committer,
+        recovery: Recovery,
+        policies: Policies,
     ) -> None:
         self._database = database
         self._bus = bus
         self._orchestrator = orchestrator
         self._committer = committer
+        self._recovery = recovery
         self._policies = policies
         self._handlers: dict[str, Callable[[Delivery], Awaitable[None]]] = {
             ORCHESTRATION.name: self._orchestrate,
             GOVERNANCE.name: self._commit,
             WITHDRAWAL.name: self._withdraw,
+            RECOVERY.name: self._recover,
         }
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
@@ -78,6 +89,11 @@ class ControlPlane:
             event = step_compensated(task.task_id, task.step, task.agent, cause, cause.traceparent)
             await self._bus.publish(connection, [event])
 
+    async def _recover(self, delivery: Delivery) -> None:
+        async with self._database.transaction() as connection:
+            if await self._bus.finish(connection, [delivery]):
+                await self._recovery.handle(connection, delivery.event)
+
     async def _fail(self, delivery: Delivery, error: Exception) -> None:
         _log.warning("control_delivery_failed", subscription=delivery.subscription, exc_info=error)
         reason = classify(error)
@@ -85,6 +101,9 @@ class ControlPlane:
         decision = decide(reason, delivery.attempt, delivery.crash_count, policy)
         async with self._database.transaction() as connection:
             if isinstance(decision, DeadLetter):
-                await self._bus.dead_letter(connection, delivery, reason, category=decision.category)
+                held = await self._bus.dead_letter(connection, delivery, reason, category=decision.category)
+                # Nothing is published about a dead letter about a dead letter, so nobody else would end the project.
+                if held and delivery.event.event_type == DeadLettered.event_type:
+                    await self._recovery.give_up(connection, delivery.event, reason.message)
             else:
                 await self._bus.retry(connection, delivery, reason, decision.delay)

@@ -7,6 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from pydantic import JsonValue
 
+from factory.artifacts import records
+from factory.control import letters
+from factory.domain.artifact import ArtifactStatus
+from factory.events.contracts.recovery import RecoveryRequested
 from factory.events.delivery import Delivery
 from factory.storage.database import Connection
 
@@ -14,4 +18,25 @@ from factory.storage.database import Connection
 # by uid. A delivery without an answer gets null.
 FactProvider = Callable[[Connection, Sequence[Delivery]], Awaitable[Mapping[int, JsonValue]]]
 
-FACTS: dict[str, FactProvider] = {}
+
+async def letter_history(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
+    """Return what happened before the dead letters that the deliveries are about."""
+    found: dict[int, JsonValue] = {}
+    for delivery in deliveries:
+        letter = delivery.event.read(RecoveryRequested).letter
+        found[delivery.uid] = (await letters.read_history(connection, letter)).model_dump(mode="json")
+    return found
+
+
+async def valid_artifacts(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
+    """Return the ids of the latest valid artifacts of each delivery's project, by kind."""
+    found: dict[int, JsonValue] = {}
+    for delivery in deliveries:
+        project_id = delivery.event.project_id
+        if project_id is not None:
+            latest = await records.latest(connection, project_id, status=ArtifactStatus.VALID)
+            found[delivery.uid] = {artifact.kind: str(artifact.id) for artifact in latest}
+    return found
+
+
+FACTS: dict[str, FactProvider] = {"letter-history": letter_history, "valid-artifacts": valid_artifacts}

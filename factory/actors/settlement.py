@@ -133,7 +133,10 @@ class Settler:
         self, connection: Connection, delivery: Delivery, agent: str, error: TaskError, result: Result | None = None
     ) -> None:
         step = result.job.task.step if result else ""
-        policy = self._policies.find(agent=agent, step=step, category=error.category)
+        goal = result.job.task.goal if result else ""
+        policy = self._policies.find(
+            agent=agent, step=step, goal=goal, category=error.category, error_type=error.error_type
+        )
         if result is not None and result.job.max_attempts is not None:
             policy = policy.model_copy(update={"max_attempts": result.job.max_attempts})
         decision = decide(error, delivery.attempt, delivery.crash_count, policy)

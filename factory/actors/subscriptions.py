@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from factory.actors.agent import Agent
-from factory.control import governance, orchestrator
+from factory.control import governance, orchestrator, recovery
 from factory.events.subscriptions import Subscription
 from factory.events.topics import Topic
 
@@ -20,7 +20,6 @@ ORCHESTRATION = Subscription(
         "ValidationPassed",
         "ValidationFailed",
         "ArtifactCommitted",
-        "DeadLettered",
         "CompensationRequested",
         "StepCompensated",
     ),
@@ -42,7 +41,14 @@ WITHDRAWAL = Subscription(
     ordered=True,
     priority=10,
 )
-CONTROL = (ORCHESTRATION, GOVERNANCE, WITHDRAWAL)
+RECOVERY = Subscription(
+    name=recovery.NAME,
+    topics=(Topic.SYSTEM,),
+    event_types=recovery.EVENT_TYPES,
+    ordered=True,
+    priority=10,
+)
+CONTROL = (ORCHESTRATION, GOVERNANCE, WITHDRAWAL, RECOVERY)
 
 
 def topic_of(agent: type[Agent]) -> Topic:
@@ -74,7 +80,15 @@ def agent_subscriptions(agents: Iterable[type[Agent]]) -> tuple[Subscription, ..
         others = tuple(name for name in spec.consumes if name != "TaskAssigned")
         if others:
             topics = spec.topics or (Topic.SYSTEM,)
-            found.append(Subscription(name=f"{spec.name}.events", topics=topics, event_types=others, lease=_LEASE))
+            found.append(
+                Subscription(
+                    name=f"{spec.name}.events",
+                    topics=topics,
+                    event_types=others,
+                    payload=spec.accepts,
+                    lease=_LEASE,
+                )
+            )
     return tuple(found)
 
 

@@ -23,15 +23,17 @@ from factory.actors.settlement import Result, Settler
 from factory.actors.subscriptions import CONTROL, PROLONG_SECONDS, agent_of, agent_subscriptions, topics_of
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
-from factory.control import tasks
+from factory.control import recovery, tasks
 from factory.control.governance import Committer
 from factory.control.orchestrator import Orchestrator
+from factory.control.recovery import Recovery
 from factory.domain.task import TASK_ASSIGNED, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery, Owner
 from factory.observability.logs import configure_logging
 from factory.observability.traces import Tracing, start_tracing
 from factory.recovery.classification import classify
+from factory.recovery.escalation import EscalationPolicies
 from factory.recovery.policy import Policies
 from factory.settings import Settings
 from factory.storage.database import Database, is_connection_lost, is_passing
@@ -58,7 +60,10 @@ class Supervisor:
         self._settings = settings
         self._name = name
         roster = load_roster(tuple(settings.plugins))
-        chosen = list(roster) if agents is None else [roster.find(agent) for agent in agents]
+        policies = EscalationPolicies.load(settings.escalation_policies)
+        # Whatever is built here, what fails is decided on, and handed over, here.
+        always = (*recovery.AGENTS, *policies.agents)
+        chosen = list(roster) if agents is None else [roster.find(agent) for agent in dict.fromkeys((*agents, *always))]
         self._subscriptions = (*CONTROL, *agent_subscriptions(chosen))
         self._topics = topics_of(roster)
         self._pools = {agent.spec.name: Pool(agent.spec, settings) for agent in chosen}
@@ -117,7 +122,15 @@ class Supervisor:
         self._settler = Settler(self._database, self._bus, policies)
         orchestrator = Orchestrator(self._bus, store, repositories, self._topics, settings.blueprint_dir)
         committer = Committer(self._database, store, repositories)
-        self._control = ControlPlane(self._database, self._bus, orchestrator, committer, policies)
+        recoverer = Recovery(self._bus, orchestrator, store, settings.blueprint_dir)
+        self._control = ControlPlane(
+            self._database,
+            self._bus,
+            orchestrator=orchestrator,
+            committer=committer,
+            recovery=recoverer,
+            policies=policies,
+        )
         self._owner: Owner = await self._bus.register(self._name, lease=settings.lease)
 
     async def _shut_down(self) -> None:

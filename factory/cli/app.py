@@ -28,6 +28,8 @@ COMMANDS = {
     "event": "factory.cli.event:app",
     "subscription": "factory.cli.subscription:app",
     "dead-letter": "factory.cli.dead_letter:app",
+    "escalation": "factory.cli.escalation:app",
+    "usage": "factory.cli.usage:usage",
     "agent": "factory.cli.agent:app",
     "contract": "factory.cli.contract:app",
     "doctor": "factory.cli.doctor:doctor",

@@ -192,7 +192,7 @@ def _check(baselines: "list[Baseline]") -> "Report":
     from factory.events.registry import CONTRACTS_FOLDER, REGISTRY, schema_of  # noqa: PLC0415 - same
     from factory.events.upcasting import UPCASTERS  # noqa: PLC0415 - same
 
-    contracts = {(contract.event_type, contract.event_version): schema_of(contract) for contract in REGISTRY}
+    contracts = {(contract.event_type, contract.event_version): schema_of(contract) for contract in REGISTRY.own()}
     today = datetime.now(UTC).date()
     ways = [(step.event_type, step.source) for step in UPCASTERS]
     reports = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from factory.cli.output import clock, short_project, write_json
+from factory.cli.routing import route
 from factory.domain.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ BEFORE_LATEST = """
 SELECT transaction_id::text::bigint AS transaction_id, position FROM event
 WHERE ($1::uuid IS NULL OR project_id = $1) ORDER BY event.transaction_id DESC, event.position DESC OFFSET $2 LIMIT 1
 """
+
+
+app.command("route")(route)
 
 
 @app.callback()

@@ -153,6 +153,7 @@ def _document(progress: "Progress", artifacts: "list[ArtifactRef]") -> dict[str,
         "tests": {"passed": passed, "failed": failed},
         "failure": progress.failure,
         "released_commit": progress.released_commit,
+        "waits_for": [question.model_dump(mode="json") for question in progress.waits_for],
     }
 
 
@@ -174,6 +175,9 @@ def _print(progress: "Progress", artifacts: "list[ArtifactRef]") -> None:
         facts.append(("Commit", progress.released_commit))
     if progress.failure:
         facts.append(("Failure", progress.failure))
+    for question in progress.waits_for:
+        number = short(question.escalation_id)
+        facts.append(("Waits for", f"a person: {question.agent} asks (factory escalation show {number})"))
     for name, value in facts:
         typer.echo(f"{name:11}{value}")
     typer.echo()

@@ -14,9 +14,20 @@ from factory.artifacts.records import NewValidation
 from factory.artifacts.repository import RepositoryStore
 from factory.control import governance, projects, saga_records, tasks
 from factory.control.blueprints import find_blueprint
-from factory.control.coordinator import Decision, Failure, KnownArtifact, KnownTask, ProjectState, decide, present_phase
+from factory.control.compensation import compensated_step
+from factory.control.coordinator import (
+    Assignment,
+    Decision,
+    Failure,
+    KnownArtifact,
+    KnownTask,
+    ProjectState,
+    decide,
+    present_phase,
+)
 from factory.control.sagas import Sagas, compensation_requested
 from factory.domain.artifact import ArtifactStatus
+from factory.domain.errors import ErrorCategory, NotFoundError
 from factory.domain.ids import derived_id
 from factory.domain.project import ENDED, Project, ProjectStatus
 from factory.domain.task import Finding, TaskError
@@ -43,6 +54,14 @@ CONTROL_NAMES = frozenset({NAME, governance.NAME})
 # Primary key (event_id, recorded_at), by its first column in every partition.
 EVENT = "SELECT event_type, payload::text AS payload FROM event WHERE event_id = $1"
 
+# Primary key.
+TASK = """
+SELECT project_id, revision, step, round, goal, input_ids, parameters::text AS parameters FROM task WHERE id = $1
+"""
+# Unique index (project_id, revision, step, round).
+LATER_ROUND = """
+SELECT EXISTS (SELECT FROM task WHERE project_id = $1 AND revision = $2 AND step = $3 AND round > $4)
+"""
 # Unique index (project_id, revision, step, round), read backwards per step.
 LATEST_TASKS = """
 SELECT DISTINCT ON (step) id, step, round, status, error ->> 'message' AS message
@@ -89,8 +108,6 @@ class Orchestrator:
             NotFoundError: The project or its blueprint is not known.
         """
         if cause.project_id is None:
-            return Decision()
-        if cause.event_type == DeadLettered.event_type and not await self._absorb(connection, cause):
             return Decision()
         project = await projects.lock_project(connection, cause.project_id)
         blueprint = find_blueprint(project.blueprint, self._blueprint_dir)
@@ -142,9 +159,66 @@ class Orchestrator:
         project = await projects.lock_project(connection, cause.project_id)
         return await self._sagas.reopen(connection, cause, project, task)
 
-    async def _absorb(self, connection: Connection, cause: Envelope) -> bool:
+    async def abandon(self, connection: Connection, cause: Envelope, letter: DeadLettered) -> Decision:
+        """Take a dead letter for final: its step has failed, and the project goes on from there."""
+        if await self._absorb(connection, cause, letter):
+            return await self.advance(connection, cause)
+        return Decision()
+
+    async def compensate(self, connection: Connection, cause: Envelope, letter: DeadLettered) -> None:
+        """Take a dead letter for final, and ask for everything that its project has done to be undone."""
+        if cause.project_id is None or not await self._absorb(connection, cause, letter):
+            return
+        project = await projects.lock_project(connection, cause.project_id)
+        event = compensation_requested(cause, project, letter.reason, letter.event_id)
+        await self._bus.publish(connection, [event])
+
+    async def end(self, connection: Connection, cause: Envelope, *, step: str, reason: str) -> None:
+        """Fail the event's project, if it has one that has not ended."""
+        await self._fail_project(connection, cause, Failure(step=step, reason=reason))
+
+    async def reassign(
+        self, connection: Connection, cause: Envelope, task_id: UUID, agent: str, *, reason: str
+    ) -> bool:
+        """Give a task to another agent, as the next round of its step.
+
+        Returns:
+            Whether it was given: not where a later round exists, or the project has ended or is being undone.
+
+        Raises:
+            NotFoundError: There is no such agent or task.
+        """
+        if agent not in self._topics:
+            raise NotFoundError(f"there is no agent {agent!r} to take over.", remedy="Correct the escalation policies.")
+        row = await connection.fetchrow(TASK, task_id)
+        if row is None:
+            raise NotFoundError(f"there is no task {task_id}.")
+        project = await projects.lock_project(connection, row["project_id"])
+        if project.status in ENDED or await connection.fetchval(LATER_ROUND, *row[:4]):
+            return False
+        undoes = compensated_step(row["step"]) is not None
+        if not undoes and await saga_records.unfinished(connection, project.id) is not None:
+            return False
+        error = TaskError(
+            message=f"given to {agent}: {reason}",
+            category=ErrorCategory.DEFECT,
+            retryable=False,
+            error_type="Reassigned",
+        )
+        await tasks.fail_task(connection, task_id, NAME, error)
+        assignment = Assignment(
+            step=row["step"],
+            agent=agent,
+            goal=row["goal"],
+            round=row["round"] + 1,
+            input_ids=tuple(row["input_ids"]),
+            parameters=json.loads(row["parameters"]),
+        )
+        await self._assign(connection, cause, project, Decision(assignments=(assignment,)))
+        return True
+
+    async def _absorb(self, connection: Connection, cause: Envelope, letter: DeadLettered) -> bool:
         """Make a dead letter part of the project's state; False where nothing is left to decide."""
-        letter = cause.read(DeadLettered)
         row = await connection.fetchrow(EVENT, letter.event_id)
         if row is None or row["event_type"] in _HARMLESS:
             return False

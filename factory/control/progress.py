@@ -28,6 +28,10 @@ OUTCOME = """
 SELECT failure ->> 'step' AS failed_step, failure ->> 'reason' AS reason, tests_passed, tests_failed, released_commit
 FROM project WHERE id = $1
 """
+# escalation_open.
+OPEN_ESCALATIONS = """
+SELECT id, agent, question FROM escalation WHERE project_id = $1 AND state = 'open' ORDER BY created_at, id
+"""
 
 
 class _Frozen(BaseModel):
@@ -54,6 +58,14 @@ class StepProgress(_Frozen):
     message: str = ""
 
 
+class OpenQuestion(_Frozen):
+    """A question that a person has to answer before the project goes on."""
+
+    escalation_id: UUID
+    agent: str
+    question: str
+
+
 class Progress(_Frozen):
     """A project at one moment."""
 
@@ -62,6 +74,7 @@ class Progress(_Frozen):
     failure: str | None = None
     tests: tuple[int, int] | None = None
     released_commit: str | None = None
+    waits_for: tuple[OpenQuestion, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -82,6 +95,7 @@ async def read_progress(connection: Connection, project_id: UUID, blueprint_dir:
     outcome = await connection.fetchrow(OUTCOME, project.id)
     if outcome is None:
         raise NotFoundError(f"there is no project {project_id}.")
+    questions = await connection.fetch(OPEN_ESCALATIONS, project.id)
     tested = outcome["tests_passed"] is not None
     return Progress(
         project=project,
@@ -89,6 +103,9 @@ async def read_progress(connection: Connection, project_id: UUID, blueprint_dir:
         failure=f"{outcome['failed_step']}: {outcome['reason']}" if outcome["reason"] else None,
         tests=(outcome["tests_passed"], outcome["tests_failed"]) if tested else None,
         released_commit=outcome["released_commit"],
+        waits_for=tuple(
+            OpenQuestion(escalation_id=row["id"], agent=row["agent"], question=row["question"]) for row in questions
+        ),
     )
 
 

@@ -1,16 +1,20 @@
 """Takes visions in: a new project with its first artifact and first event, in one transaction."""
 
 import asyncio
+from pathlib import Path
 from uuid import UUID
 
 from factory.artifacts import records
 from factory.artifacts.blobs import BlobStore, StoredBlob
 from factory.artifacts.records import NewArtifact
-from factory.control.projects import NewProject, create_project
+from factory.control.blueprints import find_blueprint
+from factory.control.projects import NewProject, build_key, create_project
 from factory.domain.artifact import KINDS, ArtifactStatus, Content
+from factory.domain.errors import BadInputError
 from factory.domain.ids import derived_id
-from factory.domain.project import Project
+from factory.domain.project import Project, ProjectMetadata
 from factory.events.bus import EventBus
+from factory.events.contracts.recovery import WorkflowRequested
 from factory.events.contracts.system import ProjectCreated
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic
@@ -25,10 +29,41 @@ async def submit_vision(database: Database, bus: EventBus, store: BlobStore, new
 
     The text must have been checked before: the vision artifact is valid from the start.
     """
-    content = Content(files={KINDS["vision"].primary: vision})
-    stored = await asyncio.to_thread(store.put_content, content)
+    stored = await _store(store, vision)
     async with database.transaction() as connection:
         return await begin_project(connection, bus, new, stored)
+
+
+async def submit_request(
+    connection: Connection, bus: EventBus, store: BlobStore, cause: Envelope, blueprint_dir: Path | None
+) -> Project:
+    """Create the project that a `WorkflowRequested` asks for, in the caller's transaction.
+
+    Raises:
+        BadInputError: The request belongs to a project already.
+        NotFoundError: There is no such blueprint.
+    """
+    request = cause.read(WorkflowRequested)
+    if cause.project_id is not None:
+        raise BadInputError(
+            f"event {cause.event_id} belongs to project {cause.project_id}, and asks for a new one.",
+            remedy="Publish it without a project.",
+            field="project_id",
+        )
+    chosen = find_blueprint(request.blueprint, blueprint_dir)
+    new = NewProject(
+        name=request.name,
+        slug=request.slug,
+        blueprint=chosen.name,
+        build_key=build_key(request.vision, chosen.name, str(cause.event_id)),
+        metadata=ProjectMetadata(risk=request.risk, priority=request.priority),
+    )
+    return await begin_project(connection, bus, new, await _store(store, request.vision))
+
+
+async def _store(store: BlobStore, vision: str) -> StoredBlob:
+    content = Content(files={KINDS["vision"].primary: vision})
+    return await asyncio.to_thread(store.put_content, content)
 
 
 async def begin_project(connection: Connection, bus: EventBus, new: NewProject, vision: StoredBlob) -> Project:

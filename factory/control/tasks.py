@@ -37,6 +37,11 @@ UPDATE task SET status = 'assigned', attempt = 0, worker = NULL, error = NULL, s
     input_ids = $2, parameters = $3::text::jsonb
 WHERE id = $1 AND status <> 'done'
 """
+# Primary key. The count of attempts begins anew where the delivery is redriven.
+HOLD = """
+UPDATE task SET status = 'assigned', attempt = 0, ended_at = now(), error = $2::text::jsonb
+WHERE id = $1 AND status IN ('assigned', 'running')
+"""
 # Primary key.
 FAIL = "UPDATE task SET status = 'failed', ended_at = now(), worker = $2, error = $3::text::jsonb WHERE id = $1"
 
@@ -126,6 +131,11 @@ async def finish_tasks(connection: Connection, ends: Sequence[TaskEnd]) -> None:
 async def retry_task(connection: Connection, task_id: UUID, worker: str, error: TaskError) -> None:
     """Note that an attempt failed and another will follow."""
     await connection.execute(RETRY, task_id, worker, json.dumps(_recorded(error)))
+
+
+async def hold_task(connection: Connection, task_id: UUID, error: TaskError) -> None:
+    """Note that the attempts at a task are used up and that it waits for a decision."""
+    await connection.execute(HOLD, task_id, json.dumps(_recorded(error)))
 
 
 async def fail_task(connection: Connection, task_id: UUID, worker: str, error: TaskError) -> None:

@@ -153,12 +153,15 @@ class Registry:
         payload = self._lift(event, known[-1])
         return event.model_copy(update={"version": known[-1], "payload": payload})
 
+    def own(self) -> list[type[Payload]]:
+        """Return the factory's own contracts, without those of plugins."""
+        return [contract for contract in self if contract not in self._added]
+
     def schemas(self) -> dict[str, str]:
         """Return the JSON Schema files of the factory's own contracts, without those of plugins: path to text."""
         return {
             f"{contract.event_type}/v{contract.event_version}.json": json.dumps(schema_of(contract), indent=2) + "\n"
-            for contract in self
-            if contract not in self._added
+            for contract in self.own()
         }
 
     def differences(self, folder: Path) -> list[str]:

@@ -1,6 +1,9 @@
 """What an exception means for the task it ended."""
 
+import re
 import traceback
+from collections import defaultdict
+from dataclasses import dataclass
 
 import asyncpg
 from pydantic import ValidationError
@@ -27,13 +30,61 @@ _WORKER_LOST = frozenset(
 _LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
-def classify(error: BaseException) -> TaskError:
-    """Return what an exception means: its category, and whether another attempt may succeed.
+@dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """What certain exceptions mean.
+
+    Attributes:
+        error: The exception's class, or its name where the class is not to be imported; subclasses count.
+        message: A regular expression that its text must contain.
+        was: The category that the exception claims for itself.
+        category: What it means.
+        retryable: Whether another attempt may succeed.
+    """
+
+    category: ErrorCategory
+    retryable: bool
+    error: type[BaseException] | str | None = None
+    message: str | None = None
+    was: ErrorCategory | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is None and self.message is None and self.was is None:
+            raise ValueError("a rule for errors names a class, a text or a category; else it would mean all of them")
+        if self.message is not None:
+            re.compile(self.message)
+
+    def matches(self, error: BaseException) -> bool:
+        """Tell whether the rule is about this exception."""
+        return (
+            (self.error is None or _is_a(error, self.error))
+            and (self.message is None or re.search(self.message, str(error)) is not None)
+            and (self.was is None or (isinstance(error, ClassifiedError) and error.category is self.was))
+        )
+
+
+_RULES: defaultdict[str, list[ErrorRule]] = defaultdict(list)
+
+
+def register_error_rule(rule: ErrorRule, *, agent: str = "") -> None:
+    """Add a rule for the errors of one agent, or of all.
+
+    Modules of agents and plugins call it when they are imported. Rules of the agent come before those for all, later
+    ones before earlier ones, and all of them before what `classify` knows by itself.
+    """
+    if rule not in _RULES[agent]:
+        _RULES[agent].append(rule)
+
+
+def classify(error: BaseException, agent: str = "") -> TaskError:
+    """Return what an exception of an agent means: its category, and whether another attempt may succeed.
 
     What is not known to pass is a defect and final: a deterministic task that failed once fails again.
     """
     root = _root(error)
-    category, retryable = _meaning(root)
+    rules = (rule for name in dict.fromkeys((agent, "")) for rule in reversed(_RULES.get(name, ())))
+    known = next((rule for rule in rules if rule.matches(root)), None)
+    category, retryable = (known.category, known.retryable) if known else _meaning(root)
     return TaskError(
         message=_storable(str(root) or type(root).__name__)[:_MESSAGE_LIMIT],
         category=category,
@@ -55,7 +106,7 @@ def _meaning(error: BaseException) -> tuple[ErrorCategory, bool]:  # noqa: PLR09
             return ErrorCategory.WORKER_LOST, True
         case TimeoutError():
             return ErrorCategory.TIMEOUT, True
-        case _ if _WORKER_LOST.intersection(base.__name__ for base in type(error).__mro__):
+        case _ if any(_is_a(error, name) for name in _WORKER_LOST):
             return ErrorCategory.WORKER_LOST, True
         case _ if is_connection_lost(error) or is_contention(error):
             return ErrorCategory.DEPENDENCY, True
@@ -64,6 +115,12 @@ def _meaning(error: BaseException) -> tuple[ErrorCategory, bool]:  # noqa: PLR09
         case OSError():
             return ErrorCategory.DEPENDENCY, not isinstance(error, _LASTING)
     return ErrorCategory.DEFECT, False
+
+
+def _is_a(error: BaseException, kind: type[BaseException] | str) -> bool:
+    if isinstance(kind, str):
+        return any(base.__name__ == kind for base in type(error).__mro__)
+    return isinstance(error, kind)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -1,7 +1,7 @@
 """Whether to try again, and when (R16). Pure: clock and chance are the caller's."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import resources
@@ -24,6 +24,9 @@ def _rising(bounds: tuple[float, float]) -> tuple[float, float]:
 DelayRange = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
+_KEYS = ("agent", "step", "goal", "category", "error_type")
+
+
 class RetryPolicy(BaseModel):
     """How often and how fast to try again.
 
@@ -41,8 +44,23 @@ class RetryPolicy(BaseModel):
 
     def delay(self, failures: int, chance: float) -> timedelta:
         """Return how long to wait after so many failures; chance from 0 to 1 chooses within the range."""
-        low, high = self.delays[min(failures, len(self.delays)) - 1]
-        return timedelta(seconds=low + (high - low) * chance)
+        return _within(self.delays, failures, chance)
+
+
+def redrive_delay(delays: Sequence[tuple[float, float]], redrive: int, chance: float) -> timedelta:
+    """Return how long a dead letter waits for its first, second, … redrive; the last of the ranges repeats.
+
+    Raises:
+        ValueError: There are no ranges.
+    """
+    if not delays:
+        raise ValueError("a redrive needs at least one range of seconds to wait")
+    return _within(delays, redrive, chance)
+
+
+def _within(ranges: Sequence[tuple[float, float]], number: int, chance: float) -> timedelta:
+    low, high = ranges[min(number, len(ranges)) - 1]
+    return timedelta(seconds=low + (high - low) * chance)
 
 
 class _Override(BaseModel):
@@ -52,17 +70,23 @@ class _Override(BaseModel):
 
     agent: str | None = None
     step: str | None = None
+    goal: str | None = None
     category: ErrorCategory | None = None
+    error_type: str | None = None
     max_attempts: int | None = Field(default=None, ge=1)
     max_crashes: int | None = Field(default=None, ge=1)
     delays: tuple[DelayRange, ...] | None = Field(default=None, min_length=1)
 
-    def matches(self, agent: str, step: str, category: ErrorCategory) -> bool:
-        return self.agent in (None, agent) and self.step in (None, step) and self.category in (None, category)
+    def matches(self, facts: Mapping[str, str]) -> bool:
+        return all(value == facts[name] for name, value in self._keys.items())
 
     @property
     def specificity(self) -> int:
-        return sum(key is not None for key in (self.agent, self.step, self.category))
+        return len(self._keys)
+
+    @property
+    def _keys(self) -> Mapping[str, str]:
+        return self.model_dump(include=set(_KEYS), exclude_none=True, mode="json")
 
     @property
     def values(self) -> Mapping[str, Any]:
@@ -104,9 +128,12 @@ class Policies(BaseModel):
                 field="retry_policies",
             ) from error
 
-    def find(self, *, agent: str, step: str, category: ErrorCategory) -> RetryPolicy:
-        """Return the policy for an error of an agent in a step."""
-        matching = [entry for entry in self.overrides if entry.matches(agent, step, category)]
+    def find(
+        self, *, agent: str, step: str, category: ErrorCategory, goal: str = "", error_type: str = ""
+    ) -> RetryPolicy:
+        """Return the policy for an error of an agent in a step that makes an artifact of the kind `goal`."""
+        facts = {"agent": agent, "step": step, "goal": goal, "category": category.value, "error_type": error_type}
+        matching = [entry for entry in self.overrides if entry.matches(facts)]
         values = self.default.model_dump()
         for entry in sorted(matching, key=lambda entry: entry.specificity):
             values.update(entry.values)

@@ -14,7 +14,9 @@ from factory.settings import Settings
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {
-    "FACTORY_PLUGINS": '["tests.actors.greeting"]',
+    "FACTORY_PLUGINS": '["tests.actors.greeting", "tests.actors.trouble"]',
+    "FACTORY_ESCALATION_POLICIES": str(HERE / "escalations.yaml"),
+    "FACTORY_ROUTING_RULES": str(HERE / "routing.yaml"),
     "FACTORY_BLUEPRINT_DIR": str(HERE / "blueprints"),
     "FACTORY_POOL_IDLE_SECONDS": "8",
     "PYTHONPATH": str(HERE.parents[1]),
@@ -38,7 +40,8 @@ def host(plugin_settings: Settings) -> Iterator[HostProcess]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**ENVIRONMENT, "FACTORY_DATA_DIR": str(plugin_settings.data_dir)}.items():
             patch.setenv(name, value)
-        process = HostProcess(plugin_settings, ("greeter", "answerer", "artifact-validator"), attached=True)
+        agents = ("greeter", "answerer", "artifact-validator", "trier", "fuse-keeper", "event-dispatcher")
+        process = HostProcess(plugin_settings, agents, attached=True)
     yield process
     process.stop()
 

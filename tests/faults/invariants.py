@@ -219,6 +219,7 @@ SELECT * FROM (
     FROM effect WHERE sequence IS NOT NULL
 ) lanes WHERE sequence <= before
 """
+_REDRIVEN = "SELECT DISTINCT uid FROM delivery_log WHERE outcome = 'redriven'"
 _LANE_EFFECTS = "SELECT subscription, event_id, sequence, uid FROM effect WHERE sequence IS NOT NULL"
 
 
@@ -228,17 +229,17 @@ async def lanes_keep_their_order(connection: Connection, evidence: Evidence) -> 
     found = _dicts(await connection.fetch(_DOUBLE_IN_LANE)) + _dicts(await connection.fetch(_EFFECTS_OUT_OF_ORDER))
     effects = await connection.fetch(_LANE_EFFECTS)
     places = {(row["subscription"], row["event_id"]): (row["sequence"], row["uid"]) for row in effects}
-    return found + lanes.against_program_order(evidence, places) + await lanes.overlapping(connection, evidence, places)
-
-
-_REDRIVEN = "SELECT DISTINCT uid FROM delivery_log WHERE outcome = 'redriven'"
+    redriven = await _redriven(connection)
+    undisturbed = {of: place for of, place in places.items() if place[1] not in redriven}
+    found += lanes.against_program_order(evidence, undisturbed)
+    return found + await lanes.overlapping(connection, evidence, places)
 
 
 @_invariant("I8", CHECKS)
 async def everything_runs_in_its_time(connection: Connection, evidence: Evidence) -> Rows:
     """Nothing starts before its time, nor before the delay of a retry is over, nor after its time to live."""
     # A redriven delivery has no time to live.
-    redriven = {row["uid"] for row in await connection.fetch(_REDRIVEN)}
+    redriven = await _redriven(connection)
     published = {publication.event_id: publication for publication in evidence.publications}
     found: Rows = []
     by_uid: dict[int, list[Claim]] = defaultdict(list)
@@ -377,3 +378,7 @@ async def caps_hold(_: Connection, evidence: Evidence) -> Rows:
 
 def _dicts(found: Sequence[Any]) -> Rows:
     return [dict(row) for row in found]
+
+
+async def _redriven(connection: Connection) -> set[int]:
+    return {row["uid"] for row in await connection.fetch(_REDRIVEN)}

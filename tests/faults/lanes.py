@@ -25,7 +25,8 @@ WHERE outcome = 'done' AND uid = ANY ($1) GROUP BY uid
 def against_program_order(evidence: Evidence, places: Places) -> Rows:
     """Find events that overtook one which had been acknowledged before they were asked for, in the same lane.
 
-    A redriven dead letter goes to the end of its lane, so only deliveries with a single claim are compared.
+    Only deliveries with a single claim are compared. A redriven dead letter goes to the end of its lane, so that the
+    places must leave out.
     """
     claims = Counter(claim.uid for claim in evidence.claims)
     published = {item.event_id: item for item in evidence.publications}

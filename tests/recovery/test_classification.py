@@ -1,9 +1,13 @@
+import re
+from collections import defaultdict
+
 import asyncpg
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from factory.domain.errors import BadInputError, ErrorCategory, RetryableError, TerminalError
-from factory.recovery.classification import classify
+from factory.recovery import classification
+from factory.recovery.classification import ErrorRule, classify, register_error_rule
 
 
 class RayActorError(Exception):
@@ -77,3 +81,64 @@ def test_the_record_can_be_stored_and_shows_the_stack() -> None:
 
 def test_the_remedy_is_part_of_the_message() -> None:
     assert classify(TerminalError("no such kind.", remedy="Name one.")).message == "no such kind. Name one."
+
+
+class PaperJam(OSError):  # noqa: N818 - printers name it so
+    """An error of somebody's own agent."""
+
+
+@pytest.fixture
+def clean_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classification, "_RULES", defaultdict(list))
+
+
+@pytest.mark.usefixtures("clean_rules")
+@pytest.mark.parametrize(
+    ("rule", "error", "applies"),
+    [
+        (ErrorRule(ErrorCategory.BUDGET, retryable=True, error=PaperJam), PaperJam("tray 2"), True),
+        (ErrorRule(ErrorCategory.BUDGET, retryable=True, error="PaperJam"), PaperJam("tray 2"), True),
+        (ErrorRule(ErrorCategory.BUDGET, retryable=True, error=OSError), PaperJam("tray 2"), True),
+        (ErrorRule(ErrorCategory.BUDGET, retryable=True, error=PaperJam), OSError("tray 2"), False),
+        (
+            ErrorRule(ErrorCategory.BUDGET, retryable=True, message=r"quota .*exceeded"),
+            ValueError("quota is exceeded"),
+            True,
+        ),
+        (ErrorRule(ErrorCategory.BUDGET, retryable=True, message=r"quota"), ValueError("no page"), False),
+        (ErrorRule(ErrorCategory.BUDGET, retryable=True, error=PaperJam, message="tray 1"), PaperJam("tray 2"), False),
+        (
+            ErrorRule(ErrorCategory.BUDGET, retryable=True, was=ErrorCategory.TIMEOUT),
+            TerminalError("x", category=ErrorCategory.TIMEOUT),
+            True,
+        ),
+        (ErrorRule(ErrorCategory.BUDGET, retryable=True, was=ErrorCategory.TIMEOUT), TerminalError("x"), False),
+    ],
+)
+def test_an_agent_says_what_its_own_errors_mean(rule: ErrorRule, error: Exception, applies: bool) -> None:  # noqa: FBT001
+    before = classify(error, "printer")
+    register_error_rule(rule, agent="printer")
+    found = classify(error, "printer")
+    assert (found.category is ErrorCategory.BUDGET and found.retryable) is applies
+    assert applies or found == before
+    assert classify(error, "plotter") == before
+
+
+@pytest.mark.usefixtures("clean_rules")
+def test_rules_of_the_agent_come_before_those_for_all_and_later_ones_before_earlier_ones() -> None:
+    for category, agent in (
+        (ErrorCategory.POISON, "printer"),
+        (ErrorCategory.BUDGET, "printer"),
+        (ErrorCategory.EXPIRED, ""),
+    ):
+        register_error_rule(ErrorRule(category, retryable=False, error=PaperJam), agent=agent)
+    assert classify(PaperJam(), "printer").category is ErrorCategory.BUDGET
+    assert classify(PaperJam(), "plotter").category is ErrorCategory.EXPIRED
+    assert classify(PaperJam()).category is ErrorCategory.EXPIRED
+
+
+def test_a_rule_about_everything_or_with_a_broken_pattern_is_refused() -> None:
+    with pytest.raises(ValueError, match="names a class"):
+        ErrorRule(ErrorCategory.BUDGET, retryable=True)
+    with pytest.raises(re.error, match="unterminated"):
+        ErrorRule(ErrorCategory.BUDGET, retryable=True, message="[")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from factory.domain.errors import BadInputError, ErrorCategory
 from factory.domain.task import TaskError
-from factory.recovery.policy import DeadLetter, Policies, Retry, RetryPolicy, decide
+from factory.recovery.policy import DeadLetter, Policies, Retry, RetryPolicy, decide, redrive_delay
 
 POLICY = RetryPolicy(max_attempts=4, max_crashes=3, delays=((0, 1), (30, 60), (300, 600)))
 
@@ -120,3 +120,37 @@ def test_a_policy_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str)
 def test_a_missing_policy_file_is_named() -> None:
     with pytest.raises(BadInputError, match="nowhere"):
         Policies.load(Path("nowhere/policies.yaml"))
+
+
+def test_overrides_reach_task_kinds_and_error_classes(tmp_path: Path) -> None:
+    path = tmp_path / "policies.yaml"
+    path.write_text(
+        """
+overrides:
+  - {goal: book, max_attempts: 3}
+  - {error_type: PaperJam, max_attempts: 4}
+  - {agent: printer, goal: book, error_type: PaperJam, max_attempts: 5}
+"""
+    )
+    policies = Policies.load(path)
+
+    def found(agent: str, goal: str, error_type: str) -> int:
+        category = ErrorCategory.DEPENDENCY
+        return policies.find(agent=agent, step="s", goal=goal, category=category, error_type=error_type).max_attempts
+
+    assert found("writer", "book", "OSError") == 3
+    assert found("writer", "leaflet", "PaperJam") == 4
+    assert found("printer", "book", "PaperJam") == 5
+    assert found("printer", "leaflet", "OSError") == Policies.load().default.max_attempts
+
+
+@given(st.integers(1, 50), st.floats(0, 1))
+def test_redrives_wait_within_their_range_and_the_last_one_repeats(redrive: int, chance: float) -> None:
+    delays = [(60.0, 120.0), (600.0, 900.0)]
+    low, high = delays[min(redrive, 2) - 1]
+    assert seconds(low) <= redrive_delay(delays, redrive, chance) <= seconds(high)
+
+
+def test_a_redrive_without_a_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one range"):
+        redrive_delay([], 1, 0.5)

@@ -126,10 +126,23 @@ class CompensationFailed(Payload, topics=_SYSTEM):
     reason: str
 
 
-class DeadLettered(Payload, topics=_SYSTEM):
-    """A delivery was given up and stands among the dead letters."""
+class DeadLettered(
+    Payload, topics=_SYSTEM, changes=("adds letter, fence, failed_type, error_type and attempts; the description",)
+):
+    """A delivery was given up and stands among the dead letters.
+
+    Attributes:
+        letter: The number of the dead letter.
+        fence: Tells apart how often the same letter died.
+        failed_type: Type of the event that could not be handled.
+    """
 
     subscription: str
     event_id: UUID
     category: ErrorCategory
     reason: str
+    letter: int | None = None
+    fence: int | None = None
+    failed_type: str | None = None
+    error_type: str | None = None
+    attempts: int | None = None

@@ -86,7 +86,7 @@ LICENCES = {
     "pytest-asyncio": "Apache-2.0",
     "pytest-cov": "MIT",
     "pytest-xdist": "MIT",
-    "python-dateutil": "Apache-2.0 OR BSD-3-Clause",
+    "python-dateutil": "BSD-3-Clause",
     "python-dotenv": "BSD-3-Clause",
     "python-multipart": "Apache-2.0",
     "pyyaml": "MIT",
