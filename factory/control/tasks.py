@@ -37,9 +37,9 @@ UPDATE task SET status = 'assigned', attempt = 0, worker = NULL, error = NULL, s
     input_ids = $2, parameters = $3::text::jsonb
 WHERE id = $1 AND status <> 'done'
 """
-# Primary key. The count of attempts begins anew where the delivery is redriven.
+# Primary key.
 HOLD = """
-UPDATE task SET status = 'assigned', attempt = 0, ended_at = now(), error = $2::text::jsonb
+UPDATE task SET status = 'assigned', ended_at = now(), error = $2::text::jsonb
 WHERE id = $1 AND status IN ('assigned', 'running')
 """
 # Primary key.

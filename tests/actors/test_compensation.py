@@ -25,7 +25,7 @@ from tests.actors.conftest import ENVIRONMENT, HERE
 pytestmark = pytest.mark.timeout(300)
 AGENTS = ("greeter", "answerer", "mourner", "eraser", "artifact-validator")
 OWN = ENVIRONMENT | {
-    "FACTORY_PLUGINS": '["tests.actors.greeting", "tests.actors.undoing"]',
+    "FACTORY_PLUGINS": '["tests.actors.greeting", "tests.actors.trouble", "tests.actors.undoing"]',
     # Starting an agent takes longer than anything these tests let it do.
     "FACTORY_POOL_IDLE_SECONDS": "300",
 }

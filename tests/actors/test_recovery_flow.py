@@ -199,7 +199,7 @@ def received(kind: str, body: dict[str, Any]) -> Envelope:
 
 
 async def test_an_event_from_outside_starts_a_workflow_by_a_rule(ward: Ward) -> None:
-    text = "# Doorbell\n\nAs a visitor I want to register an arrival.\n"
+    text = "# Doorbell\n\nReceptionists book appointments for visitors.\n"
     event = received("visitor.arrived", {"about": {"text": text, "name": "Doorbell"}})
     async with ward.factory.database.transaction() as connection:
         await ward.factory.bus.publish(connection, [event])
