@@ -62,13 +62,13 @@ async def prepare(
     never disturbs the others. Errors of the connection itself are raised.
 
     Args:
-        connection: In a transaction that reads.
+        connection: To read with.
         deliveries: Of one agent.
         blueprint_dir: Where blueprints of one's own stand.
         facts: Names of what is to be looked up besides.
     """
     ids = {delivery.event.project_id for delivery in deliveries} - {None}
-    projects = await get_projects(connection, [key for key in ids if key is not None])
+    projects = await get_projects(connection, [key for key in ids if key is not None]) if ids else {}
     found = {name: await FACTS[name](connection, deliveries) for name in facts}
     lookup = _Lookup(connection, blueprint_dir, projects, found)
     jobs: list[Job] = []

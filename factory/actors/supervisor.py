@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -16,6 +16,7 @@ import structlog
 
 from factory.actors.context import Job, prepare
 from factory.actors.control_loop import ControlPlane
+from factory.actors.demand import Demand
 from factory.actors.holdings import Holdings
 from factory.actors.pool import Pool, PoolSize, Seat, WorkerLostError
 from factory.actors.roster import load_roster
@@ -67,14 +68,12 @@ class Supervisor:
         self._subscriptions = (*CONTROL, *agent_subscriptions(chosen))
         self._topics = topics_of(roster)
         self._pools = {agent.spec.name: Pool(agent.spec, settings) for agent in chosen}
-        self._wake = asyncio.Event()
+        self._demand = Demand((item.name for item in self._subscriptions), settings.poll_seconds)
         self._running: set[asyncio.Future[None]] = set()
         self._finished: asyncio.Queue[Result] = asyncio.Queue()
         self._drain_asked = asyncio.Event()
         self._tracing: Tracing | None = None
         self._control_busy: set[str] = set()
-        # Whether work may be waiting that there was no room for when it was last asked for.
-        self._hungry = False
 
     async def run(self) -> None:
         """Work until cancelled or drained; connection losses are waited out."""
@@ -110,7 +109,7 @@ class Supervisor:
     def drain(self) -> None:
         """Stop claiming; `run` returns once the work under way is committed."""
         self._drain_asked.set()
-        self._wake.set()
+        self._demand.ring()
 
     async def _set_up(self) -> None:
         settings = self._settings
@@ -164,51 +163,44 @@ class Supervisor:
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
-        async with self._bus.doorbell(self._wake.set):
+        async with self._bus.doorbell(self._demand.ring):
             await asyncio.Event().wait()
 
     async def _claim_and_dispatch(self) -> None:
-        self._wake.clear()
-        more = False if self._drain_asked.is_set() else await self._claim()
-        if more:
-            return
+        wanted = self._demand.take({} if self._drain_asked.is_set() else self._room())
+        if wanted:
+            await self._claim(wanted)
         for pool in self._pools.values():
             pool.retire_idle()
-        with contextlib.suppress(TimeoutError):
-            # Not wait_for, which in Python 3.11 swallows a cancellation that comes together with the event.
-            async with asyncio.timeout(self._settings.poll_seconds):
-                await self._wake.wait()
+        await self._demand.wait()
 
-    async def _claim(self) -> bool:
-        """Take what there is room for, and tell whether more may be waiting.
-
-        Whoever has no work under way claims anyway: asking costs as much as counting what waits would.
-        """
-        capacity = self._capacity()
-        self._hungry = len(capacity) < len(self._subscriptions)
-        if not capacity:
-            return False
-        deliveries = await self._bus.claim(capacity, self._owner)
+    async def _claim(self, capacity: Mapping[str, int]) -> None:
+        """Take and hand out what waits, up to a number for each subscription."""
+        try:
+            deliveries = await self._bus.claim(capacity, self._owner)
+        except BaseException:
+            self._demand.ring(capacity)
+            raise
         self._holdings.take(deliveries)
         by_subscription: dict[str, list[Delivery]] = {}
         for delivery in deliveries:
             by_subscription.setdefault(delivery.subscription, []).append(delivery)
         for name, group in by_subscription.items():
             self._dispatch(name, group)
-        more = any(len(group) == capacity[name] for name, group in by_subscription.items())
-        self._hungry = self._hungry or more
-        return more
+        # There may be more of what filled all the room there was.
+        self._demand.ring([name for name, group in by_subscription.items() if len(group) == capacity[name]])
 
-    def _capacity(self) -> dict[str, int]:
-        rooms = {name: pool.room for name, pool in self._pools.items()}
-        capacity: dict[str, int] = {}
+    def _room(self) -> dict[str, int]:
+        """Return how many deliveries of each subscription could be worked on now, without those of which none could."""
+        by_agent = {name: pool.room for name, pool in self._pools.items()}
+        room: dict[str, int] = {}
         for subscription in self._subscriptions:
             name = subscription.name
             if name in _CONTROL_NAMES:
-                capacity[name] = 0 if name in self._control_busy else _CONTROL_CAPACITY
+                room[name] = 0 if name in self._control_busy else _CONTROL_CAPACITY
             else:
-                capacity[name] = rooms[agent_of(name)]
-        return {name: room for name, room in capacity.items() if room}
+                room[name] = by_agent[agent_of(name)]
+        return {name: number for name, number in room.items() if number}
 
     def _dispatch(self, name: str, group: Sequence[Delivery]) -> None:
         if name in _CONTROL_NAMES:
@@ -230,8 +222,7 @@ class Supervisor:
 
     def _ended(self, task: "asyncio.Future[None]") -> None:
         self._running.discard(task)
-        if self._hungry:
-            self._wake.set()
+        self._demand.nudge()
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("supervisor_work_failed", exc_info=error)
 
@@ -241,7 +232,8 @@ class Supervisor:
         finally:
             self._holdings.let_go(deliveries)
             self._control_busy.discard(name)
-            self._wake.set()
+            # What was handled may have been the head of a lane.
+            self._demand.ring([name])
 
     async def _or_give_up(self, deliveries: Sequence[Delivery], agent: str, work: Awaitable[None]) -> None:
         """Do work on deliveries; where it breaks, settle them by the recovery rules instead of keeping them."""
@@ -286,9 +278,13 @@ class Supervisor:
     async def _prepare(self, pool: Pool, deliveries: Sequence[Delivery]) -> list[Job]:
         jobs: list[Job] = []
 
+        # What is written at the start of a task may be lost: it is for people.
+        writes = any(delivery.event.event_type == TASK_ASSIGNED for delivery in deliveries)
+        begin = self._database.transaction if writes else self._database.session
+
         async def look_up() -> None:
             jobs.clear()
-            async with self._database.transaction(hot=True) as connection:
+            async with begin(hot=True) as connection:
                 found, unready = await prepare(connection, deliveries, self._settings.blueprint_dir, pool.spec.facts)
                 assigned = [(job.task.id, job.task.attempt) for job in found if job.task.event_type == TASK_ASSIGNED]
                 await tasks.start_tasks(connection, assigned)
@@ -313,7 +309,7 @@ class Supervisor:
                 self._finished.task_done()
             if any(result.outcome.error for result in group):
                 # What is tried again at once rings no bell.
-                self._wake.set()
+                self._demand.ring()
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step that is safe to repeat, again and again until the database lets it happen."""
@@ -342,7 +338,7 @@ class Supervisor:
     async def _sweep(self) -> None:
         await asyncio.sleep(_SWEEP_SECONDS)
         if await self._bus.sweep():
-            self._wake.set()
+            self._demand.ring()
 
     async def _maintain(self) -> None:
         await self._bus.maintain(self._settings.event_retention)

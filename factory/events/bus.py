@@ -9,8 +9,9 @@ Guarantees:
       written in the transaction of `finish`, for the deliveries it returns, happen at most once.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,7 +21,7 @@ from factory.events import dead_letters, declarations, journal, matching, owners
 from factory.events.claiming import Claims
 from factory.events.dead_letters import Letter
 from factory.events.delivery import Backlog, Cursor, Delivery, LoggedEvent, Owner, Replay, Standing, Swept
-from factory.events.doorbell import Doorbell, Ringer
+from factory.events.doorbell import Doorbell, OnRing, Ringer
 from factory.events.envelope import Envelope
 from factory.events.publishing import Publisher, Terms
 from factory.events.registry import REGISTRY, Registry
@@ -69,10 +70,13 @@ class EventBus:
         await declarations.resume(connection, name)
         self._database.after_commit(connection, self._ringer.ring)
 
-    def doorbell(self, on_ring: Callable[[], None]) -> Doorbell:
+    def doorbell(self, on_ring: OnRing) -> Doorbell:
         """Return an asynchronous context manager in which there is a call whenever work may have come.
 
         At once where this bus published, soon where another process did.
+
+        Args:
+            on_ring: Is given the names of the subscriptions that have work, or None where any may have.
         """
         return Doorbell(self._database, on_ring, ringer=self._ringer)
 
@@ -120,10 +124,10 @@ class EventBus:
         terms = Terms(available_at, priority, time_to_live)
         if refuse_when_full:
             await self._publisher.refuse_when_full(connection, events)
-        count = await self._publisher.publish(connection, events, terms)
-        if count:
-            self._database.after_commit(connection, self._ringer.ring)
-        return count
+        published = await self._publisher.publish(connection, events, terms)
+        if published.count:
+            self._database.after_commit(connection, partial(self._ringer.ring, published.subscriptions))
+        return published.count
 
     async def cancel(self, connection: Connection, event_id: UUID, *, by: str, reason: str) -> int:
         """Take back every delivery of an event that waits: scheduled, deferred, or ready and not yet taken.

@@ -88,8 +88,9 @@ _TAKE_UNORDERED = f"""{_LIVE}, wanted AS (
         ORDER BY d.priority DESC LIMIT 1) AS below
     FROM wanted w
 )
-SELECT s.name, s.ordered AS in_order, s.band, s.below, d.lanes, d.size, d.project_id, {loading.FIELDS}
-FROM served s LEFT JOIN taken d ON d.subscription = s.name
+SELECT s.name, s.ordered AS in_order, s.band, s.below, d.lanes, d.size, d.project_id AS place,
+    {loading.FIELDS}, {loading.EVENT_FIELDS}
+FROM served s LEFT JOIN taken d ON d.subscription = s.name LEFT JOIN {loading.EVENT}
 """  # noqa: S608 - put together from constants
 
 # delivery_lane, hopping from project to project; the head of a lane says whether the lane can move. lane_block_by_lane
@@ -127,17 +128,19 @@ WHERE l.project_id IS NOT NULL ORDER BY l.name, l.project_id
 
 # A head stays the head until it is gone, so locking it by id is enough: its lane grows at the end, or before a place
 # that was blocked until then.
-_TAKE_HEADS = f"""
-WITH head AS (
-    SELECT d.id FROM delivery d
+_TAKE_HEADS = f"""{_LIVE}, head AS (
+    SELECT d.id FROM live, delivery d
     WHERE d.id = ANY ($3) AND d.owner IS NULL AND coalesce(d.not_before <= clock_timestamp(), true)
         AND coalesce(d.expires_at > clock_timestamp(), true)
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF d SKIP LOCKED
+), taken AS (
+    UPDATE delivery d SET owner = $1, claim = $2, fence = d.fence + 1, attempt = d.attempt + 1, not_before = NULL,
+        deadline = clock_timestamp() + s.lease
+    FROM head, subscription s WHERE d.id = head.id AND s.name = d.subscription
+    RETURNING d.*
 )
-UPDATE delivery d SET owner = $1, claim = $2, fence = d.fence + 1, attempt = d.attempt + 1, not_before = NULL,
-    deadline = clock_timestamp() + s.lease
-FROM head, subscription s WHERE d.id = head.id AND s.name = d.subscription
-RETURNING {loading.FIELDS}
+SELECT {loading.FIELDS}, {loading.EVENT_FIELDS}
+FROM taken d JOIN subscription s ON s.name = d.subscription LEFT JOIN {loading.EVENT}
 """  # noqa: S608 - put together from constants
 
 
@@ -187,11 +190,11 @@ class Claims:
         return good
 
     async def _take(self, capacity: Mapping[str, int], owner: Owner, claim: UUID) -> list[Delivery]:
-        """Take in one transaction. If its outcome is unknown, the claim's id tells afterwards."""
+        """Take, each statement a transaction of its own. If an outcome is unknown, the claim's id tells afterwards."""
         unknown = False
         while True:
             try:
-                async with self._database.transaction(hot=True) as connection:
+                async with self._database.session(hot=True) as connection:
                     if unknown:
                         await connection.execute(_AWAIT_CLAIMS, owner.epoch)
                         if found := await loading.load_claim(connection, owner.epoch, claim):
@@ -199,7 +202,7 @@ class Claims:
                     await self._promote(connection)
                     taken = await self._take_unordered(connection, capacity, owner, claim)
                     taken += await self._take_ordered(connection, capacity, owner, claim)
-                    return await loading.load(connection, sorted(taken, key=_urgency))
+                    return [loading.to_delivery(row) for row in sorted(taken, key=_urgency)]
             except Exception as error:
                 if not is_connection_lost(error):
                     raise
@@ -207,7 +210,8 @@ class Claims:
 
     async def _promote(self, connection: Connection) -> None:
         if time.monotonic() - self._promoted_at >= self._rules.promote_seconds:
-            await sweeping.promote(connection, self._publisher)
+            async with connection.transaction():
+                await sweeping.promote(connection, self._publisher)
             self._promoted_at = time.monotonic()
 
     async def _take_unordered(
@@ -263,7 +267,7 @@ class Claims:
         if band is None:
             return _turn(want)
         key = (name, band)
-        following = _successor(max(row["project_id"] for row in mine)) if mine else _FIRST
+        following = _successor(max(row["place"] for row in mine)) if mine else _FIRST
         full = want.left
         want.left -= len(mine)
         if not want.left:
@@ -372,5 +376,5 @@ def _exhausted(rows: Sequence[asyncpg.Record], capacity: int) -> bool:
     """Tell whether everything from the starting place on was taken: all projects seen, none used up its share."""
     if not rows:
         return True
-    by_project = Counter(row["project_id"] for row in rows)
+    by_project = Counter(row["place"] for row in rows)
     return bool(rows[0]["lanes"] < capacity and max(by_project.values()) < rows[0]["size"])

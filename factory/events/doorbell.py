@@ -6,9 +6,9 @@ collected for a few milliseconds, under load for longer, and sent on their own.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Self
+from typing import Self, TypeAlias
 from uuid import uuid4
 
 from factory.domain.errors import FactoryError
@@ -20,12 +20,15 @@ _BUSY_SECONDS = 0.05
 _RECONNECT_SECONDS = 0.5
 
 
+OnRing: TypeAlias = Callable[[Collection[str] | None], None]
+
+
 class Ringer:
     """Rings the doorbell of every other process on the same database.
 
     Attributes:
         name: Goes with each ring, so that the one who rang need not answer.
-        at_home: Called at once, in the process that rings.
+        at_home: Called at once, in the process that rings, with the subscriptions that have work; None for any.
     """
 
     def __init__(self, database: Database) -> None:
@@ -33,12 +36,16 @@ class Ringer:
         self._pending = False
         self._sent_at = -_BUSY_SECONDS
         self.name = uuid4().hex
-        self.at_home: Callable[[], None] | None = None
+        self.at_home: OnRing | None = None
 
-    def ring(self) -> None:
-        """Ring soon; rings in quick succession become one. Failures are left to polling."""
+    def ring(self, subscriptions: Collection[str] | None = None) -> None:
+        """Ring soon; rings in quick succession become one. Failures are left to polling.
+
+        Args:
+            subscriptions: Those that have work; any where none is given. Other processes are not told.
+        """
         if self.at_home is not None:
-            self.at_home()
+            self.at_home(subscriptions)
         if not self._pending:
             self._pending = True
             self._database.spawn(self._send())
@@ -61,11 +68,11 @@ class Doorbell:
 
     Args:
         database: To listen on.
-        on_ring: What to do.
+        on_ring: What to do; it is given the subscriptions that have work, or None for any.
         ringer: The process's own, which calls back at once instead of through the server.
     """
 
-    def __init__(self, database: Database, on_ring: Callable[[], None], *, ringer: Ringer | None = None) -> None:
+    def __init__(self, database: Database, on_ring: OnRing, *, ringer: Ringer | None = None) -> None:
         self._database = database
         self._on_ring = on_ring
         self._deaf_to = ringer.name if ringer else None
@@ -94,11 +101,11 @@ class Doorbell:
             gone = asyncio.Event()
             connection.add_termination_listener(lambda _: gone.set())
             await connection.add_listener(CHANNEL, self._heard)
-            self._on_ring()
+            self._on_ring(None)
             await gone.wait()
         finally:
             connection.terminate()
 
     def _heard(self, _connection: object, _pid: int, _channel: str, name: object) -> None:
         if name != self._deaf_to:
-            self._on_ring()
+            self._on_ring(None)

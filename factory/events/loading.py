@@ -7,11 +7,16 @@ from asyncpg import Record
 
 from factory.events import rows
 from factory.events.delivery import Delivery
+from factory.events.envelope import Envelope
 from factory.storage.database import Connection
 
 FIELDS = """d.uid, d.id, d.subscription, d.event_id, d.recorded_at, d.fence, d.attempt, d.owner, d.deadline,
     d.crash_count, d.losses, d.sequence IS NOT NULL AS ordered, d.replay, d.priority AS urgency,
     s.max_attempts, s.max_losses, s.priority"""
+
+# What `to_delivery` reads besides; the caller joins the event as e.
+EVENT_FIELDS = ", ".join(f"e.{column.strip()}" for column in rows.COLUMNS.split(",") if column != "event_id")
+EVENT = "event e ON e.event_id = d.event_id AND e.recorded_at = d.recorded_at"
 
 # delivery_taken.
 _CLAIMED = f"""
@@ -38,21 +43,27 @@ async def load(connection: Connection, taken: Sequence[Record]) -> list[Delivery
     times = [row["recorded_at"] for row in taken]
     found = await connection.fetch(_EVENTS, list({row["event_id"] for row in taken}), min(times), max(times))
     events = {(row["event_id"], row["recorded_at"]): rows.to_envelope(row) for row in found}
-    return [
-        Delivery(
-            uid=row["uid"],
-            id=row["id"],
-            subscription=row["subscription"],
-            event=events[row["event_id"], row["recorded_at"]],
-            fence=row["fence"],
-            attempt=row["attempt"],
-            owner=row["owner"],
-            deadline=row["deadline"],
-            crash_count=row["crash_count"],
-            losses=row["losses"],
-            ordered=row["ordered"],
-            max_attempts=row["max_attempts"],
-            replay=row["replay"],
-        )
-        for row in taken
-    ]
+    return [_delivery(row, events[row["event_id"], row["recorded_at"]]) for row in taken]
+
+
+def to_delivery(row: Record) -> Delivery:
+    """Return the delivery of a row of `FIELDS` and `EVENT_FIELDS`."""
+    return _delivery(row, rows.to_envelope(row))
+
+
+def _delivery(row: Record, event: Envelope) -> Delivery:
+    return Delivery(
+        uid=row["uid"],
+        id=row["id"],
+        subscription=row["subscription"],
+        event=event,
+        fence=row["fence"],
+        attempt=row["attempt"],
+        owner=row["owner"],
+        deadline=row["deadline"],
+        crash_count=row["crash_count"],
+        losses=row["losses"],
+        ordered=row["ordered"],
+        max_attempts=row["max_attempts"],
+        replay=row["replay"],
+    )

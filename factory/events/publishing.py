@@ -53,7 +53,8 @@ _MATCH = f"""{_LOG}, matched AS (
 )"""  # noqa: S608 - put together from constants
 
 _ANSWER = (
-    "SELECT (SELECT count(*) FROM logged) AS count, event_id, ahead FROM (VALUES (1)) AS one LEFT JOIN early ON true"
+    "SELECT (SELECT count(*) FROM logged) AS count, ARRAY(SELECT DISTINCT name FROM matched) AS subscriptions, "
+    "event_id, ahead FROM (VALUES (1)) AS one LEFT JOIN early ON true"
 )
 
 # A project's row in project_sequence stays locked until the publisher commits, and only where an ordered
@@ -151,6 +152,19 @@ class Terms:
 _PLAIN = Terms()
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of events.
+
+    Attributes:
+        count: How many were new.
+        subscriptions: Those that have a delivery to claim because of them; None where that is a matter of time.
+    """
+
+    count: int
+    subscriptions: tuple[str, ...] | None = ()
+
+
 class Publisher:
     """Publishes what fulfils its contract and the rules of the bus."""
 
@@ -158,19 +172,18 @@ class Publisher:
         self._registry = registry
         self._rules = rules
 
-    async def publish(self, connection: Connection, events: Sequence[Envelope], terms: Terms = _PLAIN) -> int:
+    async def publish(self, connection: Connection, events: Sequence[Envelope], terms: Terms = _PLAIN) -> Published:
         """Append the events that are new and give each matching subscription its delivery; see `EventBus.publish`."""
         unique = list({event.event_id: event for event in reversed(events)}.values())[::-1]
         if not unique:
-            return 0
+            return Published(0)
         common = (*self._columns(unique), NO_PROJECT, terms.priority, terms.time_to_live)
         if terms.available_at is None:
             (answer,) = await connection.fetch(_NOW, *common)
         else:
             (answer,) = await connection.fetch(_LATER, *common, terms.available_at)
         self._check_time(answer)
-        count: int = answer["count"]
-        return count
+        return Published(answer["count"], tuple(answer["subscriptions"]) if terms.available_at is None else None)
 
     async def append(self, connection: Connection, event: Envelope) -> datetime:
         """Append one event to the log without delivering it to anyone; return when it was recorded."""

@@ -162,6 +162,29 @@ class Database:
             with suppress(*CLIENT_ERRORS):
                 await pool.release(connection)
 
+    @asynccontextmanager
+    async def session(self, *, hot: bool = False) -> AsyncIterator[Connection]:
+        """Lend a connection outside any transaction: each statement is one of its own, and commits at once.
+
+        Args:
+            hot: As for `transaction`.
+
+        Raises:
+            DatabaseUnavailableError: The server did not come back within `database_connect_timeout`.
+        """
+        pool = self._open_pool(hot=hot)
+        connection = await self._patiently(pool.acquire)
+        try:
+            yield connection
+        except BaseException as error:
+            if is_connection_lost(error):
+                with suppress(asyncpg.InterfaceError):
+                    connection.terminate()
+            raise
+        finally:
+            with suppress(*CLIENT_ERRORS):
+                await pool.release(connection)
+
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:  # noqa: ANN401 - whatever SQL takes
         """Run one statement that only reads, on its own; again if the connection breaks."""
 

@@ -387,7 +387,7 @@ async def test_the_doorbell_rings_after_a_commit_and_not_after_a_rollback(
     database: Database, bus: EventBus, new_event: NewEvent
 ) -> None:
     rung = asyncio.Event()
-    async with Doorbell(database, rung.set):
+    async with Doorbell(database, lambda _: rung.set()):
         await asyncio.wait_for(rung.wait(), 30)
         rung.clear()
         with pytest.raises(RuntimeError):  # noqa: PT012 - a transaction is the block under test
@@ -402,7 +402,7 @@ async def test_the_doorbell_rings_after_a_commit_and_not_after_a_rollback(
 
 async def test_the_doorbell_survives_a_lost_connection(database: Database, bus: EventBus, new_event: NewEvent) -> None:
     rung = asyncio.Event()
-    async with Doorbell(database, rung.set):
+    async with Doorbell(database, lambda _: rung.set()):
         for _ in range(2):
             await asyncio.wait_for(rung.wait(), 30)
             rung.clear()

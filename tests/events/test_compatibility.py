@@ -33,7 +33,7 @@ def nested(inner: dict[str, Any]) -> dict[str, Any]:
 
 
 def noted(schema: dict[str, Any], *notes: str) -> dict[str, Any]:
-    return {**deepcopy(schema), "x-changes": list(notes) or ["a is different"]}
+    return {**deepcopy(schema), "x-changes": list(notes) or [*schema.get("x-changes", ()), "a is different"]}
 
 
 def rules(report: Report) -> set[str]:

@@ -263,7 +263,7 @@ async def main(folder: Path, name: str, seed: int, *, deaf: bool) -> None:
         database = await stack.enter_async_context(await Database.open(Settings()))
         worker = Worker(database, EventBus(database, synthetic.BUS_REGISTRY), record, name, seed)
         if not deaf:
-            await stack.enter_async_context(Doorbell(database, worker.wake.set))
+            await stack.enter_async_context(Doorbell(database, lambda _: worker.wake.set()))
         work = asyncio.get_running_loop().create_task(worker.run())
         ending = asyncio.get_running_loop().create_task(closed.wait())
         await asyncio.wait({work, ending}, return_when=asyncio.FIRST_COMPLETED)
