@@ -63,8 +63,11 @@ class Settler:
         if not results:
             return
         try:
-            async with self._database.transaction(hot=True) as connection:
-                await self._commit(connection, results)
+            if all(_only_tells(result) for result in results):
+                await self._tell(results)
+            else:
+                async with self._database.transaction(hot=True) as connection:
+                    await self._commit(connection, results)
         except Exception as error:
             if is_passing(error):
                 raise
@@ -79,6 +82,14 @@ class Settler:
         """Retry or dead-letter a delivery of which no task could be made."""
         async with self._database.transaction() as connection:
             await self._fail(connection, delivery, agent, error)
+
+    async def _tell(self, results: Sequence[Result]) -> None:
+        """Commit results that consist of events alone, which takes one statement."""
+        following = {
+            result.job.delivery.uid: [_drafted(result, draft) for draft in result.outcome.events] for result in results
+        }
+        details = {result.job.delivery.uid: result.details for result in results}
+        await self._bus.finish_and_publish([result.job.delivery for result in results], following, details)
 
     async def _commit(self, connection: Connection, results: Sequence[Result]) -> None:
         good = [result for result in results if result.outcome.error is None]
@@ -165,6 +176,14 @@ def _latest_attempts(results: Sequence[Result]) -> list[Result]:
         if result.job.delivery.fence > known.job.delivery.fence:
             latest[result.job.delivery.uid] = result
     return list(latest.values())
+
+
+def _only_tells(result: Result) -> bool:
+    """Tell whether nothing but events for now follows from a result."""
+    outcome = result.outcome
+    if outcome.error or outcome.artifact or outcome.verdict or _is_assigned(result):
+        return False
+    return not any(draft.delay_seconds for draft in outcome.events)
 
 
 def _is_assigned(result: Result) -> bool:

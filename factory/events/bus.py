@@ -203,6 +203,36 @@ class EventBus:
         """Give a delivery back until a time, without counting the attempt; False if it was no longer held."""
         return await settling.defer(connection, delivery, until)
 
+    async def finish_and_publish(
+        self,
+        deliveries: Sequence[Delivery],
+        following: Mapping[int, Sequence[Envelope]],
+        details: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> frozenset[int]:
+        """End deliveries as done and publish what follows from them, in one statement that is a transaction of its own.
+
+        Args:
+            deliveries: At most one attempt of each.
+            following: Events by the uid of the delivery they follow from; those of a delivery that is no longer held
+                are not published.
+            details: As for `finish`.
+
+        Returns:
+            Uids of the deliveries that were held.
+
+        Raises:
+            ConflictError: Two attempts of one delivery are among them.
+            TerminalError: An event breaks its contract or a limit; nothing was ended.
+            Exception: The connection was lost; calling it again is safe, and the answer then names what is ended now.
+        """
+        async with self._database.session(hot=True) as connection:
+            finished, published = await self._publisher.finish_and_publish(
+                connection, deliveries, details or {}, following
+            )
+        if published.count:
+            self._ringer.ring(published.subscriptions)
+        return finished
+
     async def extend(self, deliveries: Sequence[Delivery]) -> frozenset[int]:
         """Begin the leases of deliveries anew, while they are worked on.
 

@@ -1,20 +1,20 @@
 """Publishing: append to the log and fan out, in one statement of the caller's transaction."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from asyncpg import Record
 
 from factory.domain.errors import BacklogFullError, BadInputError, ErrorCategory, TerminalError
-from factory.events import matching, rows
+from factory.events import matching, rows, settling
 from factory.events.conditions import holds_nul
-from factory.events.delivery import NO_PROJECT
+from factory.events.delivery import NO_PROJECT, Delivery
 from factory.events.envelope import Envelope
 from factory.events.registry import Registry
 from factory.events.rules import Rules
-from factory.events.settling import PLAN_AS_EVER, PLAN_BY_INDEX
 from factory.events.subscriptions import LONGEST_TIME_TO_LIVE
 from factory.storage.database import Connection
 
@@ -26,15 +26,27 @@ _VALUES = rows.COLUMNS.removesuffix("payload") + "payload::jsonb"
 # event_key decides which ids are new: those never seen, and those last seen before the window. Its rows are locked in
 # order of id, so that two publishers of the same events wait for one another instead of deadlocking. One event from
 # the future keeps the whole batch out.
-_LOG = f"""
+_ARRAYS = """$1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[],
+        $9::uuid[], $10::uuid[], $11::timestamptz[], $12::text[], $13::text[]"""
+_EARLY = """SELECT event_id, "timestamp" - now() AS ahead FROM {} WHERE "timestamp" > now() + $15::interval LIMIT 1"""
+_INCOMING = f"""
 WITH incoming AS (
-    SELECT * FROM unnest(
-        $1::uuid[], $2::text[], $3::smallint[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::text[],
-        $9::uuid[], $10::uuid[], $11::timestamptz[], $12::text[], $13::text[]
-    ) WITH ORDINALITY AS incoming ({rows.COLUMNS}, ordinal)
+    SELECT * FROM unnest({_ARRAYS}) WITH ORDINALITY AS incoming ({rows.COLUMNS}, ordinal)
 ), early AS (
-    SELECT event_id, "timestamp" - now() AS ahead FROM incoming WHERE "timestamp" > now() + $15::interval LIMIT 1
-), fresh AS (
+    {_EARLY.format("incoming")}
+)"""  # noqa: S608 - put together from constants
+
+# What follows from deliveries, with the uid of the delivery that each event follows from: only from those that end.
+_FOLLOWING = f"""
+WITH arrived AS (
+    SELECT * FROM unnest({_ARRAYS}, $19::bigint[]) WITH ORDINALITY AS arrived ({rows.COLUMNS}, cause, ordinal)
+), early AS (
+    {_EARLY.format("arrived")}
+), {settling.finishing(20, unless="EXISTS (SELECT FROM early)")}, incoming AS (
+    SELECT arrived.* FROM arrived JOIN done ON done.uid = arrived.cause
+)"""  # noqa: S608 - put together from constants
+
+_LOG = f""", fresh AS (
     INSERT INTO event_key AS k (event_id)
     SELECT event_id FROM incoming WHERE NOT EXISTS (SELECT FROM early) ORDER BY event_id
     ON CONFLICT (event_id) DO UPDATE SET recorded_at = now() WHERE k.recorded_at <= now() - $14::interval
@@ -59,7 +71,7 @@ _ANSWER = (
 
 # A project's row in project_sequence stays locked until the publisher commits, and only where an ordered
 # subscription matched. Rows are locked in order of project.
-_NOW = f"""{_MATCH}, lane AS (
+_DELIVER = f"""{_MATCH}, lane AS (
     INSERT INTO project_sequence AS p (project_id, last)
     SELECT project_id, count(*) FROM matched WHERE ordered GROUP BY project_id ORDER BY project_id
     ON CONFLICT (project_id) DO UPDATE SET last = p.last + EXCLUDED.last RETURNING project_id, last
@@ -71,12 +83,15 @@ _NOW = f"""{_MATCH}, lane AS (
             + row_number() OVER (PARTITION BY m.project_id, m.ordered ORDER BY m.position, m.name) END
     FROM matched m LEFT JOIN lane ON m.ordered AND lane.project_id = m.project_id
     ORDER BY m.position, m.name
-)
-{_ANSWER}
+)"""  # noqa: S608 - put together from constants
+
+_NOW = f"{_INCOMING}{_DELIVER} {_ANSWER}"
+_FINISH_AND_PUBLISH = f"""{_FOLLOWING}{_DELIVER}
+SELECT answer.*, ARRAY(SELECT uid FROM done) AS finished FROM ({_ANSWER}) AS answer
 """  # noqa: S608 - put together from constants
 
 # The time to live begins when the event becomes available.
-_LATER = f"""{_MATCH}, delayed AS (
+_LATER = f"""{_INCOMING}{_MATCH}, delayed AS (
     INSERT INTO delivery_delayed (subscription, event_id, recorded_at, project_id, priority, expires_at, due_at)
     SELECT m.name, m.event_id, m.recorded_at, m.project_id, m.priority,
         greatest($19, now()) + m.time_to_live, $19::timestamptz
@@ -85,7 +100,7 @@ _LATER = f"""{_MATCH}, delayed AS (
 {_ANSWER}
 """  # noqa: S608 - put together from constants
 
-_LOG_ONLY = f"""{_LOG}
+_LOG_ONLY = f"""{_INCOMING}{_LOG}
 SELECT logged.recorded_at, early.event_id, early.ahead
 FROM (VALUES (1)) AS one LEFT JOIN logged ON true LEFT JOIN early ON true
 """  # noqa: S608 - put together from constants
@@ -185,6 +200,29 @@ class Publisher:
         self._check_time(answer)
         return Published(answer["count"], tuple(answer["subscriptions"]) if terms.available_at is None else None)
 
+    async def finish_and_publish(
+        self,
+        connection: Connection,
+        deliveries: Sequence[Delivery],
+        details: Mapping[int, Mapping[str, Any]],
+        following: Mapping[int, Sequence[Envelope]],
+    ) -> tuple[frozenset[int], Published]:
+        """End deliveries and publish what follows from those that were held; see `EventBus.finish_and_publish`."""
+        causes = {event.event_id: (uid, event) for uid, events in following.items() for event in events}
+        if not causes:
+            return await settling.finish(connection, deliveries, details), Published(0)
+        (answer,) = await connection.fetch(
+            _FINISH_AND_PUBLISH,
+            *self._columns([event for _, event in causes.values()]),
+            NO_PROJECT,
+            _PLAIN.priority,
+            _PLAIN.time_to_live,
+            [uid for uid, _ in causes.values()],
+            *settling.finish_arguments(deliveries, details),
+        )
+        self._check_time(answer)
+        return frozenset(answer["finished"]), Published(answer["count"], tuple(answer["subscriptions"]))
+
     async def append(self, connection: Connection, event: Envelope) -> datetime:
         """Append one event to the log without delivering it to anyone; return when it was recorded."""
         (answer,) = await connection.fetch(_LOG_ONLY, *self._columns([event]))
@@ -205,9 +243,9 @@ class Publisher:
             [event.originating_agent for event in events],
             [self._encoded(event) for event in events],
         ]
-        await connection.execute(PLAN_BY_INDEX)
+        await connection.execute(settling.PLAN_BY_INDEX)
         full = await connection.fetchrow(_FULL, *columns)
-        await connection.execute(PLAN_AS_EVER)
+        await connection.execute(settling.PLAN_AS_EVER)
         if full is not None:
             raise BacklogFullError(full["name"], full["max_backlog"], paused=full["paused"])
 

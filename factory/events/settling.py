@@ -19,15 +19,26 @@ PLAN_AS_EVER = "SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan
 _HELD = "d.id = i.id AND d.fence = i.fence AND d.owner = i.owner"
 _LOGGED = "uid, subscription, event_id, project_id, attempt, crash_count, losses, fence, owner, replay"
 
-_FINISH = f"""
-WITH input AS (
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::uuid[], $4::jsonb[]) AS i (id, fence, owner, details)
+
+def finishing(first: int, *, unless: str = "false") -> str:
+    """Return the common table expressions that end deliveries; `done` has the uids of those that were held.
+
+    Args:
+        first: Number of the first of four parameters, which are those of `finish_arguments`.
+        unless: Nothing is ended where this holds.
+    """
+    ids, fences, owners, details = (f"${number}" for number in range(first, first + 4))
+    return f"""input AS (
+    SELECT * FROM unnest({ids}::bigint[], {fences}::bigint[], {owners}::uuid[], {details}::jsonb[])
+        AS i (id, fence, owner, details)
 ), held AS (
-    DELETE FROM delivery d USING input i WHERE {_HELD} RETURNING d.*, i.details
-)
-INSERT INTO delivery_log ({_LOGGED}, outcome, details) SELECT {_LOGGED}, 'done', details FROM held
-RETURNING uid
-"""  # noqa: S608 - put together from constants
+    DELETE FROM delivery d USING input i WHERE {_HELD} AND NOT {unless} RETURNING d.*, i.details
+), done AS (
+    INSERT INTO delivery_log ({_LOGGED}, outcome, details) SELECT {_LOGGED}, 'done', details FROM held RETURNING uid
+)"""  # noqa: S608 - put together from constants
+
+
+_FINISH = f"WITH {finishing(1)} SELECT uid FROM done"  # noqa: S608 - put together from constants
 
 # A lane waits with its head, so an ordered delivery stays in its place; any other waits in delivery_delayed and comes
 # back with a new id, which keeps the ids of ready work rising. What expires while it waits is due when it expires.
@@ -120,9 +131,16 @@ async def finish(
     connection: Connection, deliveries: Sequence[Delivery], details: Mapping[int, Mapping[str, Any]]
 ) -> frozenset[int]:
     """End deliveries as done; see `EventBus.finish`."""
-    recorded = [dict(details[d.uid]) if d.uid in details else None for d in deliveries]
-    found = await connection.fetch(_FINISH, *_handles(deliveries), recorded)
+    found = await connection.fetch(_FINISH, *finish_arguments(deliveries, details))
     return frozenset(row["uid"] for row in found)
+
+
+def finish_arguments(
+    deliveries: Sequence[Delivery], details: Mapping[int, Mapping[str, Any]]
+) -> tuple[list[int], list[int], list[Any], list[Any]]:
+    """Return the parameters of `finishing`."""
+    recorded = [dict(details[d.uid]) if d.uid in details else None for d in deliveries]
+    return (*_handles(deliveries), recorded)
 
 
 async def retry(connection: Connection, delivery: Delivery, error: TaskError, delay: timedelta) -> bool:

@@ -452,3 +452,49 @@ async def test_a_day_without_a_partition_is_caught(database: Database, bus: Even
     await bus.maintain(timedelta(days=90))
     assert await publish(database, bus, new_event()) == 1
     assert len(await bus.tail()) == 2
+
+
+async def test_what_follows_is_published_with_the_end_of_what_it_follows_from_and_only_then(
+    database: Database, bus: EventBus, new_event: NewEvent, check_invariants: Check
+) -> None:
+    await bus.declare([READER])
+    await publish(database, bus, new_event(), new_event())
+    owner = await bus.register("test")
+    held, given_back = await bus.claim({"reader": 2}, owner)
+    async with database.transaction() as connection:
+        await bus.release(connection, [given_back])
+    rings: list[object] = []
+    async with bus.doorbell(rings.append):
+        following = {held.uid: [new_event(reason="held")], given_back.uid: [new_event(reason="given back")]}
+        assert await bus.finish_and_publish([held, given_back], following) == {held.uid}
+        assert ("reader",) in rings
+        # As after an answer that was lost.
+        assert await bus.finish_and_publish([held, given_back], following) == frozenset()
+    told = [logged.event.payload["reason"] for logged in await bus.tail()]
+    assert "held" in told
+    assert "given back" not in told
+    await check_invariants(database)
+
+
+async def test_nothing_ends_where_what_follows_cannot_be_published(
+    database: Database, bus: EventBus, new_event: NewEvent
+) -> None:
+    await bus.declare([READER])
+    await publish(database, bus, new_event())
+    owner = await bus.register("test")
+    (delivery,) = await bus.claim({"reader": 1}, owner)
+    early = new_event().model_copy(update={"timestamp": datetime.now(UTC) + timedelta(days=30)})
+    with pytest.raises(TerminalError, match="clock"):
+        await bus.finish_and_publish([delivery], {delivery.uid: [new_event(), early]})
+    assert len(await bus.tail()) == 1
+    assert await finish(database, bus, [delivery]) == {delivery.uid}
+
+
+async def test_a_delivery_may_end_without_anything_that_follows(
+    database: Database, bus: EventBus, new_event: NewEvent, check_invariants: Check
+) -> None:
+    await bus.declare([READER])
+    await publish(database, bus, new_event())
+    (delivery,) = await bus.claim({"reader": 1}, await bus.register("test"))
+    assert await bus.finish_and_publish([delivery], {}) == {delivery.uid}
+    await check_invariants(database)
