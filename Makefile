@@ -12,7 +12,8 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 VISION ?= examples/visions/clinic.md
-PYTEST_ARGS ?=
+# Tests of these folders start Ray or run against the clock; the others go side by side.
+WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/faults/
 PEERS := langgraph dbos pgqueuer procrastinate
 BENCH_VENVS := .venv-bench
 BENCH_ARGS ?=
@@ -34,8 +35,13 @@ run: $(VENV)/.installed system ## Install what is missing and build VISION (defa
 	$(BIN)/factory build $(VISION)
 
 .PHONY: test
-test: check-code ## Install what tests need and run every check and the whole suite.
+test: check-code ## Install what tests need and run every check and the whole suite, or what PYTEST_ARGS names.
+ifdef PYTEST_ARGS
 	$(BIN)/pytest $(PYTEST_ARGS)
+else
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(filter-out $(WHOLE_MACHINE),$(wildcard tests/[a-z]*/))
+	$(BIN)/pytest $(WHOLE_MACHINE)
+endif
 
 .PHONY: check
 check: test ## The same as test: format, lint, types, import rules, tests, documentation examples.

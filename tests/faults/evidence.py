@@ -36,11 +36,9 @@ class Claim:
     """One delivery that a worker took.
 
     Attributes:
-        at: When the worker wrote it down, afterwards.
         taken_at: When the database gave it out, by its own clock.
     """
 
-    at: float
     taken_at: float
     worker: str
     uid: int
@@ -79,7 +77,7 @@ def gather(folder: Path) -> Evidence:
         evidence.seen[path.stem] = [
             (place, UUID(event)) for line in records.read(path) for place, event in line["seen"]
         ]
-    evidence.claims.sort(key=lambda claim: claim.at)
+    evidence.claims.sort(key=lambda claim: claim.taken_at)
     evidence.excesses += records.read(folder / "samples")
     return evidence
 
@@ -126,9 +124,7 @@ def _read_worker(path: Path, evidence: Evidence) -> None:
         match line["kind"]:
             case "claimed":
                 taken = [
-                    Claim(
-                        line["at"], taken_at, path.stem, uid, fence, subscription, UUID(event), attempt, UUID(project)
-                    )
+                    Claim(taken_at, path.stem, uid, fence, subscription, UUID(event), attempt, UUID(project))
                     for uid, fence, subscription, event, attempt, project, taken_at in line["taken"]
                 ]
                 evidence.claims += taken

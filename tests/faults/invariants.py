@@ -203,7 +203,7 @@ async def fences_rise_and_attempts_are_bounded(connection: Connection, evidence:
         found += [
             {"uid": uid, "fence": earlier.fence, "next": later.fence, "workers": [earlier.worker, later.worker]}
             for earlier, later in pairwise(sorted(claims, key=lambda claim: claim.fence))
-            if earlier.fence == later.fence or later.at < earlier.at - lanes.TOLERANCE_SECONDS
+            if earlier.fence == later.fence or later.taken_at < earlier.taken_at - lanes.TOLERANCE_SECONDS
         ]
     return found
 

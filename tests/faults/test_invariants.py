@@ -57,7 +57,6 @@ class Small:
         self.evidence.seen["reader-0"] = [(str(item.cursor), item.event.event_id) for item in seen]
 
     def _note(self, deliveries: list[Delivery]) -> None:
-        now = time.time()
         for item in deliveries:
             event = item.event
             known = (
@@ -68,7 +67,7 @@ class Small:
                 item.attempt,
                 event.project_id or _PROJECT,
             )
-            self.evidence.claims.append(Claim(now, (item.deadline - synthetic.LEASE).timestamp(), "one", *known))
+            self.evidence.claims.append(Claim((item.deadline - synthetic.LEASE).timestamp(), "one", *known))
 
     async def _end(self, connection: Connection, delivery: Delivery, number: int) -> None:
         if number == 0:
