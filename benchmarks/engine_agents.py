@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from factory.actors.agent import Agent, AgentSpec, Work
-from factory.domain.task import EventDraft
+from factory.actors.drafts import draft
 from factory.events.contracts.payload import Payload
 from factory.events.registry import REGISTRY
 from factory.events.topics import Topic
@@ -52,13 +52,7 @@ class Relay(Agent):
         following: Payload = BenchDone(chain=step.chain)
         if step.step < step.steps:
             following = step.model_copy(update={"step": step.step + 1})
-        work.events = (
-            EventDraft(
-                event_type=following.event_type,
-                topic=Topic.SYSTEM,
-                payload=following.model_dump(mode="json"),
-            ),
-        )
+        work.events = (draft(following),)
 
 
 for contract in (BenchStep, BenchDone):

@@ -68,7 +68,7 @@ async def prepare(
         facts: Names of what is to be looked up besides.
     """
     ids = {delivery.event.project_id for delivery in deliveries} - {None}
-    projects = await get_projects(connection, [key for key in ids if key is not None]) if ids else {}
+    projects = await get_projects(connection, [key for key in ids if key is not None])
     found = {name: await FACTS[name](connection, deliveries) for name in facts}
     lookup = _Lookup(connection, blueprint_dir, projects, found)
     jobs: list[Job] = []

@@ -1,14 +1,13 @@
 """What `factory event publish` and `factory event replay` do."""
 
 import getpass
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from factory.cli.payload import read_payload
 from factory.cli.session import open_database
 from factory.control.projects import get_project
 from factory.domain.errors import BadInputError, ErrorCategory, TerminalError
@@ -39,7 +38,7 @@ async def publish(  # noqa: PLR0917 - as the command names them
         BacklogFullError: A subscription has reached its limit.
         NotFoundError: There is no such project.
     """
-    given = _payload(payload)
+    given = read_payload(payload)
     trace_id = new_trace_id()
     identity = new_id()
     event = Envelope(
@@ -168,34 +167,6 @@ def _topic(topic: str) -> Topic:
     except ValueError:
         known = ", ".join(Topic)
         raise BadInputError(f"there is no topic {topic!r}.", remedy=f"Topics: {known}.", field="topic") from None
-
-
-def _payload(given: str) -> dict[str, Any]:
-    text, place = _text(given)
-    try:
-        payload = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(
-            f"the payload {place} is not JSON: {error}.",
-            remedy="Give JSON, @file, or - for standard input.",
-            field="payload",
-        ) from None
-    if not isinstance(payload, dict):
-        raise BadInputError(
-            f"the payload {place} is a JSON {type(payload).__name__}.", remedy="Give an object.", field="payload"
-        )
-    return payload
-
-
-def _text(given: str) -> tuple[str, str]:
-    if given == "-":
-        return sys.stdin.read(), "on standard input"
-    if not given.startswith("@"):
-        return given, "of the command line"
-    try:
-        return Path(given[1:]).read_text("utf-8"), f"in {given[1:]}"
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{given[1:]!r} cannot be read: {error}.", field="payload") from None
 
 
 def _identifier(text: str, field: str) -> UUID:

@@ -1,23 +1,20 @@
 """`factory event route`: who would get an event from outside, and why."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from factory.cli.output import write_json
-from factory.domain.errors import BadInputError
+from factory.cli.payload import read_payload
 
 if TYPE_CHECKING:
     from factory.control.routing import Route
-
-_MOST_SHOWN = 60
 
 
 def route(
     kind: Annotated[str, typer.Argument(metavar="TYPE", help="What the event is, like vision.submitted.")],
     *,
-    payload: Annotated[str, typer.Option("--payload", help="Its body, as a JSON object.")] = "{}",
+    payload: Annotated[str, typer.Option("--payload", help="Its body: JSON, @FILE, or - for standard input.")] = "{}",
     source: Annotated[str, typer.Option("--source", help="Who sends it.")] = "",
     topic: Annotated[str, typer.Option("--topic", help="Where the sender would have it.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -27,7 +24,7 @@ def route(
     from factory.control.routing import Received, RoutingRules  # noqa: PLC0415 - same
 
     rules = RoutingRules.load(load_settings().routing_rules)
-    found = rules.route(Received(kind=kind, source=source, topic=topic, body=_body(payload)))
+    found = rules.route(Received(kind=kind, source=source, topic=topic, body=read_payload(payload)))
     if as_json:
         write_json({**found.model_dump(mode="json", exclude_defaults=False), "goes_to": str(found.target)})
     else:
@@ -40,14 +37,3 @@ def _print(found: "Route") -> None:
     typer.echo(f"{found.target}" + (f" (rule {found.rule})" if found.rule else ""))
     for name, why in found.passed_over.items():
         typer.echo(f"  not {name}: {why}")
-
-
-def _body(text: str) -> dict[str, object]:
-    shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
-    try:
-        body = json.loads(text)
-    except ValueError as error:
-        raise BadInputError(f"the payload {shown!r} is not JSON: {error}.", field="payload") from error
-    if not isinstance(body, dict):
-        raise BadInputError(f"the payload {shown!r} is not a JSON object.", field="payload")
-    return body

@@ -116,7 +116,8 @@ class Orchestrator:
         state = await read_state(connection, project)
         decision = decide(blueprint, state, resume=resume)
         if decision.failure is not None and blueprint.step(decision.failure.step).on_failure == "compensate":
-            await self._compensate(connection, cause, project, state, decision.failure)
+            step, reason = decision.failure.step, decision.failure.reason
+            await self._ask_to_undo(connection, cause, project, f"{step}: {reason}", state.tasks[step].id)
             return decision
         if decision.status is not None and decision.status is not project.status:
             await projects.set_status(connection, project, decision.status)
@@ -170,8 +171,7 @@ class Orchestrator:
         if cause.project_id is None or not await self._absorb(connection, cause, letter):
             return
         project = await projects.lock_project(connection, cause.project_id)
-        event = compensation_requested(cause, project, letter.reason, letter.event_id)
-        await self._bus.publish(connection, [event])
+        await self._ask_to_undo(connection, cause, project, letter.reason, letter.event_id)
 
     async def end(self, connection: Connection, cause: Envelope, *, step: str, reason: str) -> None:
         """Fail the event's project, if it has one that has not ended."""
@@ -238,13 +238,10 @@ class Orchestrator:
         await self._fail_project(connection, cause, Failure(step=letter.subscription, reason=letter.reason))
         return False
 
-    async def _compensate(
-        self, connection: Connection, cause: Envelope, project: Project, state: ProjectState, failure: Failure
+    async def _ask_to_undo(
+        self, connection: Connection, cause: Envelope, project: Project, reason: str, occasion: UUID
     ) -> None:
-        """Ask for everything to be undone because a step has failed whose blueprint says so."""
-        reason = f"{failure.step}: {failure.reason}"
-        event = compensation_requested(cause, project, reason, state.tasks[failure.step].id)
-        await self._bus.publish(connection, [event])
+        await self._bus.publish(connection, [compensation_requested(cause, project, reason, occasion)])
 
     async def _fail_project(self, connection: Connection, cause: Envelope, failure: Failure) -> None:
         """End a project that the control plane itself cannot bring forward."""

@@ -3,15 +3,14 @@
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-from factory.domain.errors import BadInputError, ErrorCategory, TerminalError
+from factory.domain.errors import ErrorCategory, TerminalError
 from factory.recovery.escalation import Name, Texts
+from factory.recovery.rule_files import check_names, load_rules
 
 _PLACE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 _OPERATORS = frozenset({"exists", "any_of", "like", "at_least", "at_most"})
@@ -161,9 +160,7 @@ class RoutingRules(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        names = [rule.name for rule in self.rules]
-        for name in sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"{name!r} is named twice")
+        check_names(rule.name for rule in self.rules)
         return self
 
     @classmethod
@@ -173,17 +170,7 @@ class RoutingRules(_Strict):
         Raises:
             BadInputError: The file is missing or does not have that shape; the message names each fault.
         """
-        shipped = yaml.safe_load(resources.files(__package__).joinpath("routing.yaml").read_text("utf-8"))
-        if path is None:
-            return cls.model_validate(shipped)
-        try:
-            own: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) or {}
-            return cls.model_validate({**own, "rules": [*(own.get("rules") or ()), *shipped["rules"]]})
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-            raise _unusable(path, faults) from error
-        except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
-            raise _unusable(path, str(error)) from error
+        return load_rules(cls, __package__, "routing.yaml", path, _merged, title="routing rules")
 
     def route(self, event: Received) -> Route:
         """Return where the first matching rule leads; nobody where none matches."""
@@ -233,9 +220,6 @@ def _same(value: object, wanted: object) -> bool:
     return value == wanted and isinstance(value, bool) is isinstance(wanted, bool)
 
 
-def _unusable(path: Path, why: str) -> BadInputError:
-    return BadInputError(
-        f"the routing rules in {path} cannot be used: {why}",
-        remedy="See factory/control/routing.yaml for the shape.",
-        field="routing_rules",
-    )
+def _merged(own: Mapping[str, Any] | None, shipped: Mapping[str, Any]) -> dict[str, Any]:
+    own = own or {}
+    return {**own, "rules": [*(own.get("rules") or ()), *shipped["rules"]]}

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from factory.events.delivery import NO_PROJECT
 from factory.storage.database import Connection
 
 
@@ -48,7 +49,6 @@ _NAMES = {
     Grouping.PROJECT: ("coalesce(e.project_id::text, '')", "coalesce(nullif(l.project_id, $3)::text, '')"),
     Grouping.EVENT_TYPE: ("e.event_type", "e.event_type"),
 }
-_NO_PROJECT = UUID(int=0)
 
 # Partitions of the days since; within them event_by_project where a project is given. Only the figures by event type
 # need the event of each attempt: by its primary key.
@@ -92,4 +92,4 @@ async def read_usage(
     event_name, log_name = _NAMES[by]
     join = "JOIN event e ON e.event_id = l.event_id" if by is Grouping.EVENT_TYPE else ""
     query = _QUERY.format(event_name=event_name, log_name=log_name, join=join)
-    return [Usage(**row) for row in await connection.fetch(query, since, project_id, _NO_PROJECT)]
+    return [Usage(**row) for row in await connection.fetch(query, since, project_id, NO_PROJECT)]

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from factory.domain.errors import BadInputError, ErrorCategory
+from factory.domain.errors import ErrorCategory
 from factory.domain.recovery import Criticality, Fallback, Letter, RecoveryAction, Severity
 from factory.recovery.policy import DelayRange
+from factory.recovery.rule_files import check_names, load_rules
 
 STAKEHOLDERS = "stakeholders"
 _CONDITIONAL = frozenset({RecoveryAction.REDRIVE, RecoveryAction.REASSIGN})
@@ -195,9 +194,7 @@ class EscalationPolicies(_Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for entries in (self.rules, self.thresholds):
-            names = [entry.name for entry in entries]
-            for name in sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{name!r} is named twice")
+            check_names(entry.name for entry in entries)
         if not self.rules[-1].is_last_resort:
             raise ValueError(f"the last rule, {self.rules[-1].name!r}, does not apply to every letter")
         for rule in self.rules[:-1]:
@@ -212,16 +209,7 @@ class EscalationPolicies(_Strict):
         Raises:
             BadInputError: The file is missing or does not have that shape; the message names each fault.
         """
-        shipped = yaml.safe_load(resources.files(__package__).joinpath("escalations.yaml").read_text("utf-8"))
-        if path is None:
-            return cls.model_validate(shipped)
-        try:
-            return cls.model_validate(_merged(yaml.safe_load(path.read_text("utf-8")), shipped))
-        except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-            raise _unusable(path, faults) from error
-        except (OSError, yaml.YAMLError, AttributeError, TypeError) as error:
-            raise _unusable(path, str(error)) from error
+        return load_rules(cls, __package__, "escalations.yaml", path, _merged, title="escalation policies")
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -278,11 +266,3 @@ def _merged(own: Mapping[str, Any] | None, shipped: Mapping[str, Any]) -> dict[s
     replaced = {entry.get("name") for entry in thresholds}
     thresholds += [entry for entry in shipped["thresholds"] if entry["name"] not in replaced]
     return {**own, "rules": rules, "thresholds": thresholds}
-
-
-def _unusable(path: Path, why: str) -> BadInputError:
-    return BadInputError(
-        f"the escalation policies in {path} cannot be used: {why}",
-        remedy="See factory/recovery/escalations.yaml for the shape.",
-        field="escalation_policies",
-    )
