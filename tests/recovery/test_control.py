@@ -11,6 +11,7 @@ from factory.actors.subscriptions import CONTROL
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
 from factory.control import escalations, letters, usage
+from factory.control.compensation import compensation_step
 from factory.control.governance import Committer
 from factory.control.orchestrator import Orchestrator
 from factory.control.projects import NewProject, get_project
@@ -33,6 +34,7 @@ from factory.events.contracts.recovery import (
     ThresholdExceeded,
     WorkflowRequested,
 )
+from factory.events.contracts.system import CompensationRequested, ProjectFailed
 from factory.events.delivery import Owner
 from factory.events.envelope import Envelope
 from factory.events.subscriptions import Subscription
@@ -248,6 +250,34 @@ async def test_a_decision_about_an_earlier_death_has_no_effect(plane: Plane) -> 
     assert await plane.status(project) is ProjectStatus.VISIONING
     again = await plane.requested(project)
     assert (again.uid, again.fence > letter.fence) == (letter.uid, True)
+
+
+async def test_a_decision_to_compensate_undoes_the_project_without_failing_it_first(plane: Plane) -> None:
+    project, letter = await plane.dead_task()
+    await plane.decided(letter, RecoveryAction.COMPENSATE, project)
+    (request,) = await plane.events(CompensationRequested, project)
+    assert request.read(CompensationRequested).reason == letter.reason
+    await plane.step("task-orchestrator")
+    # Nothing was done yet, so nothing is left to undo.
+    assert await plane.status(project) is ProjectStatus.COMPENSATED
+    assert await plane.events(ProjectFailed, project) == []
+
+
+async def test_a_compensation_that_died_asks_for_no_other_one(plane: Plane) -> None:
+    project, letter = await plane.dead_task()
+    of_a_saga = letter.model_copy(update={"step": compensation_step(letter.step)})
+    await plane.decided(of_a_saga, RecoveryAction.COMPENSATE, project)
+    assert await plane.events(CompensationRequested, project) == []
+    assert await plane.status(project) is ProjectStatus.FAILED
+
+
+async def test_a_letter_of_a_step_is_not_redriven_while_its_project_is_undone(plane: Plane) -> None:
+    project, letter = await plane.dead_task()
+    await plane.decided(letter, RecoveryAction.COMPENSATE, project)
+    await plane.step("task-orchestrator")
+    await plane.say(RedriveRequested(letter=letter.uid, fence=letter.fence, redrive=1, reason="again"), project)
+    await plane.step("recovery")
+    assert (await plane.letter(letter.uid))["state"] == "open"
 
 
 async def test_a_task_is_given_to_another_agent_as_the_next_round(plane: Plane) -> None:
