@@ -56,11 +56,15 @@ class Build:
     def __init__(self, folder: Path, number: int) -> None:
         self.out = folder / f"product-{number}"
         self.data_dir = folder / "data"
+        self._policies = folder / "policies.yaml"
+        # A slow machine may be at one step for most of the kills, and a task that loses so many workers is given up.
+        self._policies.write_text(f"default:\n  max_crashes: {KILLS + 1}\n")
         self._log = (folder / "build.log").open("ab")
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        environment = {**os.environ, "FACTORY_DATA_DIR": str(self.data_dir)}
+        own = {"FACTORY_DATA_DIR": str(self.data_dir), "FACTORY_RETRY_POLICIES": str(self._policies)}
+        environment = {**os.environ, **own}
         command = [sys.executable, "-m", "factory", "build", str(VISION), "--out", str(self.out), "--json"]
         self._process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._log, text=True

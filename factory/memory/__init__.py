@@ -1,0 +1,1 @@
+"""Semantic memory: documents in chunks, their embeddings in immutable segments, searched in shards."""
