@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from factory.actors.agent import AgentSpec
+from factory.actors.wire import pack_tasks, unpack_outcomes
 from factory.actors.worker import Worker
 from factory.domain.errors import ErrorCategory, FactoryError
 from factory.domain.task import Outcome, Task
@@ -116,7 +117,7 @@ class Pool:
         member = seat.member
         try:
             async with asyncio.timeout(timeout_seconds):
-                outcomes: list[Outcome] = await member.handle.run.remote(list(tasks))
+                packed: bytes = await member.handle.run.remote(pack_tasks(tasks))
         except (TimeoutError, GetTimeoutError):
             self._discard(member)
             raise WorkerLostError(
@@ -138,7 +139,7 @@ class Pool:
             raise
         finally:
             self.release(seat)
-        return outcomes
+        return unpack_outcomes(packed)
 
     def retire_idle(self) -> None:
         """End actors that have been idle for longer than the setting, down to the pool's minimum.

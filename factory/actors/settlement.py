@@ -203,7 +203,8 @@ def _task_end(result: Result) -> tasks.TaskEnd:
 def _drafted(result: Result, draft: EventDraft) -> Envelope:
     task, cause = result.job.task, result.job.delivery.event
     traceparent = task_traceparent(task)
-    return Envelope(
+    # The draft was validated when the agent made it, and the rest is of this process; the bus checks the contract.
+    return Envelope.trusted(
         event_id=derived_id("drafted", task.id, draft.event_type, draft.key),
         event_type=draft.event_type,
         version=draft.version,
@@ -215,6 +216,7 @@ def _drafted(result: Result, draft: EventDraft) -> Envelope:
         correlation_id=cause.correlation_id,
         causation_id=cause.event_id,
         timestamp=datetime.now(UTC),
+        artifact_uri=None,
         payload=draft.payload,
     )
 

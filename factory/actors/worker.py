@@ -1,10 +1,8 @@
 """The Ray actor: one agent in one process, without a database connection."""
 
-from collections.abc import Sequence
-
 from factory.actors.roster import load_roster
+from factory.actors.wire import pack_outcomes, unpack_tasks
 from factory.artifacts.blobs import BlobStore
-from factory.domain.task import Outcome, Task
 from factory.observability.logs import configure_logging
 from factory.settings import Settings
 from factory.skills.catalogue import load_catalogue
@@ -19,9 +17,9 @@ class Worker:
         store = BlobStore(settings.blob_url)
         self._agent = load_roster(plugins).find(agent)(store, load_catalogue(plugins), settings)
 
-    async def run(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """Run a batch; one outcome per task, in order."""
-        return await self._agent.run(tasks)
+    async def run(self, packed: bytes) -> bytes:
+        """Run a batch of packed tasks; one outcome per task, in order, packed as well."""
+        return pack_outcomes(await self._agent.run(unpack_tasks(packed)))
 
     async def ready(self) -> bool:
         """Answer once the process is up."""

@@ -1,10 +1,11 @@
 """Identifiers: time-ordered for new things, derived for repeatable ones."""
 
+import hashlib
 import os
 import time
-from uuid import UUID, uuid5
+from uuid import UUID
 
-_NAMESPACE = UUID("6f2b7a0e-6c4b-5d55-9a0b-3a8f0f1c2d4e")
+_NAMESPACE = UUID("6f2b7a0e-6c4b-5d55-9a0b-3a8f0f1c2d4e").bytes
 
 
 def new_id() -> UUID:
@@ -18,8 +19,12 @@ def new_id() -> UUID:
 
 
 def derived_id(*parts: object) -> UUID:
-    """Return the same id for the same parts, so that repeated work cannot double its result."""
-    return uuid5(_NAMESPACE, "\x1f".join(str(part) for part in parts))
+    """Return the same id for the same parts, so that repeated work cannot double its result.
+
+    A UUID version 5 (RFC 9562, section 5.5); `uuid.uuid5` takes twice as long over it, and a step derives several.
+    """
+    name = "\x1f".join(map(str, parts)).encode()
+    return UUID(bytes=hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()[:16], version=5)
 
 
 def new_trace_id() -> str:

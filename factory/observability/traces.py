@@ -31,6 +31,8 @@ from factory.domain.task import Outcome, Task
 from factory.settings import Settings
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
+_NO_TRACE = "0" * 32
+_NO_SPAN = "0" * 16
 _QUEUE = 65_536  # spans; a group commit of 500 tasks ends about 5,000 at once, and the default of 2,048 drops them
 _EXPORT_EVERY_MS = 1_000
 _EXPORT_TIMEOUT_S = 5.0
@@ -70,14 +72,11 @@ def task_traceparent(task: Task) -> str:
     Raises:
         BadInputError: The task's own traceparent cannot be read.
     """
-    cause = parse_traceparent(task.traceparent)
-    return _traceparent(f"{cause.trace_id:032x}", _derived_span_id("task", task.id, task.attempt), cause.trace_flags)
+    return _child(task.traceparent, "task", task.id, task.attempt)
 
 
 def _stage_traceparent(task: Task, number: int, stage: str) -> str:
-    cause = parse_traceparent(task.traceparent)
-    span_id = _derived_span_id("stage", task.id, task.attempt, number, stage)
-    return _traceparent(f"{cause.trace_id:032x}", span_id, cause.trace_flags)
+    return _child(task.traceparent, "stage", task.id, task.attempt, number, stage)
 
 
 def parse_traceparent(traceparent: str) -> SpanContext:
@@ -86,16 +85,16 @@ def parse_traceparent(traceparent: str) -> SpanContext:
     Raises:
         BadInputError: It does not have the form of one, or an id in it is zero.
     """
+    trace_id, span_id, flags = _fields(traceparent)
+    return SpanContext(
+        trace_id=int(trace_id, 16), span_id=int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16))
+    )
+
+
+def _fields(traceparent: str) -> tuple[str, str, str]:
     match = _TRACEPARENT.fullmatch(traceparent)
-    if match:
-        context = SpanContext(
-            trace_id=int(match["trace"], 16),
-            span_id=int(match["span"], 16),
-            is_remote=True,
-            trace_flags=TraceFlags(int(match["flags"], 16)),
-        )
-        if context.is_valid:
-            return context
+    if match and match["trace"] != _NO_TRACE and match["span"] != _NO_SPAN:
+        return match["trace"], match["span"], match["flags"]
     raise BadInputError(
         f"{traceparent!r} is not a W3C traceparent.",
         remedy="Expected version, trace, parent and flags as 2, 32, 16 and 2 hexadecimal digits, joined by hyphens.",
@@ -308,6 +307,11 @@ def start_tracing(settings: Settings, *, service: str) -> Tracing:
 
 def _derived_span_id(*parts: object) -> int:
     return int.from_bytes(derived_id("span", *parts).bytes[:8])
+
+
+def _child(traceparent: str, *parts: object) -> str:
+    trace_id, _, flags = _fields(traceparent)
+    return f"00-{trace_id}-{_derived_span_id(*parts):016x}-{flags}"
 
 
 def _traceparent(trace_id: str, span_id: int, flags: int = TraceFlags.SAMPLED) -> str:

@@ -33,6 +33,16 @@ ROOT = Path(__file__).resolve().parents[2]
 VISION = ROOT / "examples/visions/clinic.md"
 PATIENCE_SECONDS = 420
 
+# A slow machine may be at one step for most of the kills: a task that loses so many workers would wait for minutes, and
+# then be given up.
+POLICIES = f"""
+default:
+  max_crashes: {KILLS + 1}
+overrides:
+  - category: worker-lost
+    delays: [[0, 0.5]]
+"""
+
 # Every delivery that was ever made ends exactly once: live nowhere, done once, dead never.
 UNFINISHED = "SELECT (SELECT count(*) FROM delivery) + (SELECT count(*) FROM delivery_delayed)"
 NOT_DONE_ONCE = """
@@ -57,8 +67,7 @@ class Build:
         self.out = folder / f"product-{number}"
         self.data_dir = folder / "data"
         self._policies = folder / "policies.yaml"
-        # A slow machine may be at one step for most of the kills, and a task that loses so many workers is given up.
-        self._policies.write_text(f"default:\n  max_crashes: {KILLS + 1}\n")
+        self._policies.write_text(POLICIES)
         self._log = (folder / "build.log").open("ab")
         self._process: subprocess.Popen[str] | None = None
 
