@@ -24,12 +24,14 @@ SET synchronous_commit = off; SET statement_timeout = 0; SET maintenance_work_me
 """
 _PARTITIONS = "SELECT create_day_partitions($1, $2)"
 
-# One day of finished chains, as the factory logs them. Ids are random like those that agents derive, so that they lie
-# scattered over the index of event_key and a new one touches any of its pages.
+# One day of finished chains, as the factory logs them. Ids begin with the time at which their chain began, like those
+# that agents derive.
 _EVENTS = """
 INSERT INTO event (recorded_at, event_id, event_type, version, topic, project_id, originating_agent, trace_id,
     traceparent, correlation_id, causation_id, "timestamp", payload)
-SELECT at, gen_random_uuid(), CASE WHEN n % 13 = 12 THEN 'BenchDone' ELSE 'BenchStep' END, 1, 'system',
+SELECT at, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '8'
+        || right(md5(random()::text), 19))::uuid,
+    CASE WHEN n % 13 = 12 THEN 'BenchDone' ELSE 'BenchStep' END, 1, 'system',
     ($4::uuid[])[1 + n / 13 % cardinality($4::uuid[])], 'relay', trace,
     '00-' || trace || '-' || left(md5(trace), 16) || '-01',
     gen_random_uuid(), gen_random_uuid(), at,

@@ -15,7 +15,7 @@ from factory.control.compensation import compensated_step
 from factory.control.sagas import step_compensated
 from factory.domain.artifact import ArtifactRef
 from factory.domain.errors import ErrorCategory
-from factory.domain.ids import derived_id
+from factory.domain.ids import event_id_near
 from factory.domain.task import TASK_ASSIGNED, EventDraft, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery
@@ -205,7 +205,7 @@ def _drafted(result: Result, draft: EventDraft) -> Envelope:
     traceparent = task_traceparent(task)
     # The draft was validated when the agent made it, and the rest is of this process; the bus checks the contract.
     return Envelope.trusted(
-        event_id=derived_id("drafted", task.id, draft.event_type, draft.key),
+        event_id=event_id_near(cause.event_id, "drafted", task.id, draft.event_type, draft.key),
         event_type=draft.event_type,
         version=draft.version,
         topic=Topic(draft.topic),

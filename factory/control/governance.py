@@ -10,7 +10,7 @@ from factory.artifacts.records import NewArtifact, NewValidation
 from factory.artifacts.repository import RepositoryStore
 from factory.domain.artifact import KINDS, ArtifactRef, ArtifactStatus
 from factory.domain.errors import RetryableError
-from factory.domain.ids import derived_id
+from factory.domain.ids import derived_id, event_id_near
 from factory.domain.task import ArtifactDraft, Finding, Task, Verdict
 from factory.events.contracts.system import (
     ArtifactCommitted,
@@ -60,7 +60,7 @@ def artifact_created(task: Task, artifact: ArtifactRef, cause: Envelope, tracepa
         payload,
         topic=Topic.SYSTEM,
         originating_agent=task.agent,
-        event_id=derived_id("ArtifactCreated", artifact.id),
+        event_id=event_id_near(task.needed_project.id, "ArtifactCreated", artifact.id),
         artifact_uri=artifact.uri,
         traceparent=traceparent,
     )
@@ -94,7 +94,7 @@ def validation_event(task: Task, subject: ArtifactRef, verdict: Verdict, cause: 
         payload,
         topic=Topic.SYSTEM,
         originating_agent=task.agent,
-        event_id=derived_id("validated", subject.id),
+        event_id=event_id_near(task.needed_project.id, "validated", subject.id),
         artifact_uri=subject.uri,
         traceparent=traceparent,
     )
@@ -172,7 +172,7 @@ class PreparedCommit:
             ArtifactCommitted(artifact_id=self.artifact.id, commit=self.sha),
             topic=Topic.SYSTEM,
             originating_agent=NAME,
-            event_id=derived_id("ArtifactCommitted", self.artifact.id),
+            event_id=event_id_near(self.artifact.project_id, "ArtifactCommitted", self.artifact.id),
         )
 
 

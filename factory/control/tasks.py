@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from factory.control.compensation import compensated_step
 from factory.control.coordinator import Assignment
-from factory.domain.ids import derived_id
+from factory.domain.ids import derived_id, event_id_near
 from factory.domain.project import Project
 from factory.domain.task import TaskError
 from factory.events.contracts.tasks import TaskAssigned
@@ -85,7 +85,10 @@ def assigned_task(project: Project, assignment: Assignment) -> AssignedTask:
     """Give an assignment its id: the same for the same step and round, whoever assigns it and how often."""
     task_id = derived_id("task", project.id, project.revision, assignment.step, assignment.round)
     return AssignedTask(
-        id=task_id, event_id=derived_id("TaskAssigned", task_id), assignment=assignment, revision=project.revision
+        id=task_id,
+        event_id=event_id_near(project.id, "TaskAssigned", task_id),
+        assignment=assignment,
+        revision=project.revision,
     )
 
 

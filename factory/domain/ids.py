@@ -27,6 +27,20 @@ def derived_id(*parts: object) -> UUID:
     return UUID(bytes=hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()[:16], version=5)
 
 
+def event_id_near(origin: UUID, *parts: object) -> UUID:
+    """Return the same id for the same parts, which begins with the time that the id of its origin begins with.
+
+    A UUID version 8 (RFC 9562, section 5.8). Keys of the event log that are scattered at random touch any page of an
+    index with millions of entries; these lie where their project's other events do.
+
+    Args:
+        origin: The project or the event that it belongs to, mostly a UUID version 7.
+        parts: What it depends on, beside the origin's first 48 bits.
+    """
+    value = int.from_bytes(origin.bytes[:6] + derived_id(*parts).bytes[6:])
+    return UUID(int=value & ~(0xF << 76) | 0x8 << 76)
+
+
 def new_trace_id() -> str:
     """Return a W3C trace id: 32 lowercase hexadecimal digits, not all zero."""
     return os.urandom(16).hex()
