@@ -1,0 +1,322 @@
+"""The registry of segments: which of them make up a collection, and which of their chunks are dead.
+
+Everything happens on the caller's connection, inside the caller's transaction: a segment is in memory if and only if
+the event that says so was published. A writer holds the collection's row until it commits, so that versions appear in
+order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from factory.domain.errors import ConflictError, NotFoundError
+from factory.storage.database import Connection
+
+# Primary key.
+_ADVANCE = "UPDATE memory_collection SET version = version + 1 WHERE name = $1 RETURNING version"
+_KNOWN = "SELECT version FROM memory_segment WHERE id = $1"
+_INSERT = """
+INSERT INTO memory_segment (id, collection, url, hash, rows, size, sequence, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_DOCUMENTS = """
+SELECT d.tenant, d.key, d.version, d.chunk_ids FROM unnest($2::text[], $3::text[]) AS w (tenant, key)
+JOIN memory_document d ON d.collection = $1 AND d.tenant = w.tenant AND d.key = w.key
+"""
+_UPSERT = """
+INSERT INTO memory_document (collection, tenant, key, project_id, kind, version, chunk_ids, sequence)
+SELECT $1, tenant, key, project_id, kind, version, ARRAY(
+        SELECT substring(ids FROM place FOR 16) FROM generate_series(1, length(ids), 16) AS place ORDER BY place
+    ), $8
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bytea[])
+    AS n (tenant, key, project_id, kind, version, ids)
+ON CONFLICT (collection, tenant, key) DO UPDATE SET project_id = EXCLUDED.project_id, kind = EXCLUDED.kind,
+    version = EXCLUDED.version, chunk_ids = EXCLUDED.chunk_ids, sequence = EXCLUDED.sequence, updated_at = now()
+"""
+_BURY = """
+INSERT INTO memory_tombstone AS t (collection, chunk_id, sequence, version)
+SELECT $1, chunk_id, sequence, $4 FROM unnest($2::bytea[], $3::bigint[]) AS n (chunk_id, sequence)
+ON CONFLICT (collection, chunk_id) DO UPDATE
+    SET sequence = greatest(t.sequence, EXCLUDED.sequence), version = EXCLUDED.version
+"""
+# memory_document_by_project, or the primary key.
+_FORGET_PROJECT = """
+DELETE FROM memory_document WHERE collection = $1 AND project_id = $2 RETURNING chunk_ids
+"""
+_FORGET_KEYS = """
+DELETE FROM memory_document WHERE collection = $1 AND tenant = $2 AND key = ANY ($3) RETURNING chunk_ids
+"""
+# memory_segment_by_version and memory_segment_dropped.
+_ADDED = """
+SELECT id, url, hash, rows, size, sequence FROM memory_segment
+WHERE collection = $1 AND version > $2 AND version <= $3 AND (dropped_version IS NULL OR dropped_version > $3)
+ORDER BY sequence
+"""
+_DROPPED = """
+SELECT id FROM memory_segment WHERE collection = $1 AND dropped_version > $2 AND dropped_version <= $3 AND version <= $2
+"""
+_TOMBSTONES = """
+SELECT chunk_id, sequence FROM memory_tombstone WHERE collection = $1 AND version > $2 AND version <= $3
+"""
+_VERSION = "SELECT version FROM memory_collection WHERE name = $1"
+_DROP = """
+UPDATE memory_segment SET dropped_version = $2, dropped_at = now() WHERE id = ANY ($1) AND dropped_version IS NULL
+RETURNING sequence
+"""
+# What no living segment is old enough for.
+_FORGET_TOMBSTONES = """
+DELETE FROM memory_tombstone t WHERE collection = $1 AND sequence < coalesce((
+    SELECT min(sequence) FROM memory_segment WHERE collection = $1 AND dropped_version IS NULL
+), 9223372036854775807)
+"""
+_GONE = """
+DELETE FROM memory_segment WHERE collection = $1 AND dropped_at < now() - $2::interval RETURNING id, url
+"""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DocumentChunks(_Frozen):
+    """What one version of a document consists of.
+
+    Attributes:
+        key: Of the document, unique with its tenant.
+        chunk_ids: 32 hexadecimal digits each, in order; none where the document has become empty.
+    """
+
+    tenant: str
+    key: str
+    project_id: str
+    kind: str
+    version: int
+    chunk_ids: tuple[str, ...]
+
+
+class NewSegment(_Frozen):
+    """A stored segment that is to become part of a collection.
+
+    Attributes:
+        id: Derived from the work that made it, so that repeated work registers it once.
+        rows: At least one.
+        documents: Those it holds chunks of.
+    """
+
+    id: UUID
+    collection: str
+    url: str
+    hash: str
+    rows: int = Field(ge=1)
+    size: int = Field(ge=0)
+    documents: tuple[DocumentChunks, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment of a collection.
+
+    Attributes:
+        sequence: Of two segments with the same chunk the higher wins.
+    """
+
+    id: UUID
+    url: str
+    hash: str
+    rows: int
+    size: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What changed in a collection between two versions.
+
+    Attributes:
+        since: The first, 0 for everything.
+        version: The second.
+        added: Segments that came and are still there, by rising sequence.
+        dropped: Ids of segments that went.
+        tombstones: By chunk, up to which sequence it is dead.
+    """
+
+    since: int
+    version: int
+    added: tuple[Segment, ...] = ()
+    dropped: tuple[UUID, ...] = ()
+    tombstones: Mapping[bytes, int] = field(default_factory=dict)
+
+
+async def register(connection: Connection, segment: NewSegment) -> int:
+    """Make a segment part of its collection; what it replaces of its documents is dead with the same commit.
+
+    A document that memory holds in a later version stays as it is: what only the earlier one has is dead at once, and
+    a segment of nothing but such documents is left out.
+
+    Returns:
+        The version of the collection from which on the segment is searched.
+
+    Raises:
+        NotFoundError: There is no such collection.
+    """
+    known = await connection.fetchval(_KNOWN, segment.id)
+    if known is not None:
+        return int(known)
+    version = await _advance(connection, segment.collection)
+    known = await connection.fetchval(_KNOWN, segment.id)
+    if known is not None:
+        return int(known)
+    documents = segment.documents
+    rows = await connection.fetch(
+        _DOCUMENTS, segment.collection, [item.tenant for item in documents], [item.key for item in documents]
+    )
+    before = {(row["tenant"], row["key"]): (row["version"], row["chunk_ids"]) for row in rows}
+    if documents and all(before.get((item.tenant, item.key), (0,))[0] > item.version for item in documents):
+        return version
+    await connection.execute(
+        _INSERT,
+        segment.id,
+        segment.collection,
+        segment.url,
+        segment.hash,
+        segment.rows,
+        segment.size,
+        version,
+        version,
+    )
+    dead: dict[bytes, int] = {}
+    taken: list[DocumentChunks] = []
+    for item in documents:
+        ids = [bytes.fromhex(chunk) for chunk in item.chunk_ids]
+        at, old = before.get((item.tenant, item.key), (0, ()))
+        if at > item.version:
+            dead.update(dict.fromkeys(set(ids).difference(old), version))
+            # A chunk that both versions share has come anew, and its later row counts.
+            dead.update(dict.fromkeys(set(ids).intersection(old), version - 1))
+            continue
+        dead.update(dict.fromkeys(set(old).difference(ids), version))
+        dead.update(dict.fromkeys(set(old).intersection(ids), version - 1))
+        taken.append(item)
+    await _bury(connection, segment.collection, dead, version)
+    await _remember(connection, segment.collection, taken, version)
+    return version
+
+
+async def forget_project(connection: Connection, collection: str, project_id: str) -> int:
+    """Take every document of a project out of a collection; return how many chunks died.
+
+    Raises:
+        NotFoundError: There is no such collection.
+    """
+    return await _forget(connection, collection, _FORGET_PROJECT, project_id)
+
+
+async def forget_documents(connection: Connection, collection: str, tenant: str, keys: Sequence[str]) -> int:
+    """Take documents out of a collection; return how many chunks died.
+
+    Raises:
+        NotFoundError: There is no such collection.
+    """
+    return await _forget(connection, collection, _FORGET_KEYS, tenant, list(keys))
+
+
+async def read_manifest(connection: Connection, collection: str, since: int = 0) -> Manifest:
+    """Return what a shard that knows one version must learn to know the latest.
+
+    Raises:
+        NotFoundError: There is no such collection.
+    """
+    version = await connection.fetchval(_VERSION, collection)
+    if version is None:
+        raise _unknown(collection)
+    if version <= since:
+        return Manifest(since=since, version=version)
+    added = await connection.fetch(_ADDED, collection, since, version)
+    dropped = await connection.fetch(_DROPPED, collection, since, version) if since else []
+    tombstones = await connection.fetch(_TOMBSTONES, collection, since, version)
+    return Manifest(
+        since=since,
+        version=version,
+        added=tuple(Segment(**dict(row)) for row in added),
+        dropped=tuple(row["id"] for row in dropped),
+        tombstones={row["chunk_id"]: row["sequence"] for row in tombstones},
+    )
+
+
+async def replace(connection: Connection, collection: str, old: Sequence[Segment], new: Segment | None) -> int:
+    """Put a compacted segment in the place of others; return the version from which on it is searched.
+
+    Args:
+        connection: In the caller's transaction.
+        collection: That they belong to.
+        old: Segments whose sequences follow one another, with none of another living segment between them.
+        new: Their living chunks, with the highest of their sequences; None where none lives.
+
+    Raises:
+        ConflictError: One of the old segments was replaced meanwhile; the new one is not needed.
+        NotFoundError: There is no such collection.
+    """
+    version = await _advance(connection, collection)
+    dropped = await connection.fetch(_DROP, [segment.id for segment in old], version)
+    if len(dropped) != len(old):
+        raise ConflictError(
+            f"{len(old) - len(dropped)} of the segments to compact in {collection!r} were replaced meanwhile.",
+            remedy="Nothing: another process has compacted them.",
+        )
+    if new is not None:
+        await connection.execute(
+            _INSERT, new.id, collection, new.url, new.hash, new.rows, new.size, new.sequence, version
+        )
+    await connection.execute(_FORGET_TOMBSTONES, collection)
+    return version
+
+
+async def take_dropped(connection: Connection, collection: str, grace: timedelta) -> list[tuple[UUID, str]]:
+    """Remove the records of segments that were replaced so long ago that no search reads them; return ids and URLs."""
+    rows = await connection.fetch(_GONE, collection, grace)
+    return [(row["id"], row["url"]) for row in rows]
+
+
+async def _advance(connection: Connection, collection: str) -> int:
+    version = await connection.fetchval(_ADVANCE, collection)
+    if version is None:
+        raise _unknown(collection)
+    return int(version)
+
+
+async def _bury(connection: Connection, collection: str, dead: Mapping[bytes, int], version: int) -> None:
+    if dead:
+        # In order of id, so that two writers cannot wait for one another.
+        ids = sorted(dead)
+        await connection.execute(_BURY, collection, ids, [dead[chunk] for chunk in ids], version)
+
+
+async def _remember(connection: Connection, collection: str, documents: Sequence[DocumentChunks], version: int) -> None:
+    await connection.execute(
+        _UPSERT,
+        collection,
+        [item.tenant for item in documents],
+        [item.key for item in documents],
+        [item.project_id for item in documents],
+        [item.kind for item in documents],
+        [item.version for item in documents],
+        [bytes.fromhex("".join(item.chunk_ids)) for item in documents],
+        version,
+    )
+
+
+async def _forget(connection: Connection, collection: str, statement: str, *which: object) -> int:
+    version = await _advance(connection, collection)
+    rows = await connection.fetch(statement, collection, *which)
+    dead = {chunk: version for row in rows for chunk in row["chunk_ids"]}
+    await _bury(connection, collection, dead, version)
+    return len(dead)
+
+
+def _unknown(collection: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no collection {collection!r}.", remedy="See `factory memory status`.", field="collection"
+    )
