@@ -82,6 +82,8 @@ bench-engine: $(VENV)/.installed bench-setup system ## Measure the engine beside
 lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
 	$(UV) pip compile --quiet --upgrade --universal --python $(BIN)/python --python-version 3.11 --all-extras --no-annotate --no-header \
 		--no-emit-index-url --no-emit-find-links --unsafe-package factory --output-file constraints.txt pyproject.toml
+	@# torch is pinned in pyproject.toml; which build of it fits, and what that build needs, is the machine's affair.
+	sed -i -E '/^(torch|triton|cuda-|nvidia-)/d' constraints.txt
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; the factory's data stays.

@@ -136,6 +136,7 @@ class Factory:
             blueprint=request.blueprint,
             build_key=request.key,
             out_dir=str(request.out_dir),
+            tenant=self.settings.tenant,
         )
         return await submit_vision(self.database, self.bus, self.store, created, request.vision), False
 

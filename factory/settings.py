@@ -61,6 +61,13 @@ class Settings(BaseSettings):
         sandbox_processes: Most confined processes and threads at one time.
         sandbox_file_mib: Largest file that confined code may write.
         sandbox_wall_seconds: Longest time of one confined command.
+        tenant: Whose projects this process begins.
+        memory_url: An fsspec URL that segments are stored under; a folder of the data directory by default.
+        memory_collection: What artifacts are embedded into, and searched in unless another collection is named.
+        memory_shards: How many actors search a collection.
+        memory_replicas: How many of them hold each segment.
+        memory_index: Which kind of index a large segment gets; `auto` chooses by its size.
+        memory_sharing: A YAML file that says who may read whose memory beyond a project's own.
         log_level: Lines below this level are not logged.
         otlp_endpoint: Base URL of an OpenTelemetry collector (OTLP/HTTP) that traces are sent to.
         trace_file: A file that traces are appended to, as lines of OTLP JSON.
@@ -102,6 +109,14 @@ class Settings(BaseSettings):
     sandbox_file_mib: int = Field(default=256, ge=1)
     sandbox_wall_seconds: float = Field(default=300, gt=0)
 
+    tenant: str = Field(default="default", min_length=1, max_length=100)
+    memory_url: str | None = None
+    memory_collection: str = Field(default="artifacts", pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    memory_shards: int = Field(default=1, ge=1)
+    memory_replicas: int = Field(default=1, ge=1)
+    memory_index: Literal["auto", "flat", "hnsw", "quantised"] = "auto"
+    memory_sharing: Annotated[Path, AfterValidator(_absolute)] | None = None
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None
     trace_file: Annotated[Path, AfterValidator(_absolute)] | None = None
@@ -110,6 +125,11 @@ class Settings(BaseSettings):
     def blob_url(self) -> str:
         """Where artifacts' bytes are stored."""
         return self.artifact_url or (self.data_dir / "blobs").as_uri()
+
+    @property
+    def segment_url(self) -> str:
+        """Where segments of semantic memory are stored."""
+        return self.memory_url or (self.data_dir / "memory").as_uri()
 
     @property
     def repositories_dir(self) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -16,11 +17,14 @@ from factory.control.sagas import step_compensated
 from factory.domain.artifact import ArtifactRef
 from factory.domain.errors import ErrorCategory
 from factory.domain.ids import event_id_near
+from factory.domain.memory import NewSegment
 from factory.domain.task import TASK_ASSIGNED, EventDraft, Outcome, TaskError
 from factory.events.bus import EventBus
+from factory.events.contracts.system import EmbeddingCompleted
 from factory.events.delivery import Delivery
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic
+from factory.memory import registry
 from factory.observability.traces import task_traceparent
 from factory.recovery.classification import classify
 from factory.recovery.policy import DeadLetter, Policies, decide
@@ -100,6 +104,7 @@ class Settler:
         events = await self._store_artifacts(connection, [result for result in kept if result.outcome.artifact])
         events += [_step_compensated(result) for result in kept if compensated_step(result.job.task.step)]
         events += await self._store_verdicts(connection, [result for result in kept if result.outcome.verdict])
+        events += await self._store_segments(connection, kept)
         await self._publish(connection, events, kept)
         for result in results:
             if result.outcome.error is not None:
@@ -126,6 +131,17 @@ class Settler:
             found.append(governance.validation_event(task, task.subject, verdict, cause, parent))
         if validations:
             await records.record_validations(connection, validations)
+        return found
+
+    async def _store_segments(self, connection: Connection, results: Sequence[Result]) -> list[Envelope]:
+        found = []
+        segments = [(result, result.outcome.segment) for result in results]
+        # In order of collection: each one's row stays locked until the commit.
+        for result, segment in sorted(
+            ((result, segment) for result, segment in segments if segment), key=lambda item: item[1].collection
+        ):
+            version = await registry.register(connection, segment)
+            found.append(_embedding_completed(result, segment, version))
         return found
 
     async def _publish(self, connection: Connection, events: list[Envelope], results: Sequence[Result]) -> None:
@@ -181,7 +197,7 @@ def _latest_attempts(results: Sequence[Result]) -> list[Result]:
 def _only_tells(result: Result) -> bool:
     """Tell whether nothing but events for now follows from a result."""
     outcome = result.outcome
-    if outcome.error or outcome.artifact or outcome.verdict or _is_assigned(result):
+    if outcome.error or outcome.artifact or outcome.verdict or outcome.segment or _is_assigned(result):
         return False
     return not any(draft.delay_seconds for draft in outcome.events)
 
@@ -226,6 +242,28 @@ def _new_artifact(result: Result) -> NewArtifact:
     if draft is None:
         raise ValueError("the outcome has no artifact")
     return governance.new_artifact(result.job.task, draft, result.outcome.findings)
+
+
+def _embedding_completed(result: Result, segment: NewSegment, version: int) -> Envelope:
+    task = result.job.task
+    subject = task.payload.get("artifact_id")
+    payload = EmbeddingCompleted(
+        collection=segment.collection,
+        segment_id=segment.id,
+        artifact_id=UUID(subject) if isinstance(subject, str) else None,
+        version=version,
+        chunks=segment.rows,
+        embedded=segment.embedded,
+        model=segment.model,
+    )
+    cause = result.job.delivery.event
+    return cause.caused(
+        payload,
+        topic=Topic.SYSTEM,
+        originating_agent=task.agent,
+        event_id=event_id_near(cause.event_id, "EmbeddingCompleted", segment.id),
+        traceparent=task_traceparent(task),
+    )
 
 
 def _artifact_created(result: Result, artifact: ArtifactRef) -> Envelope:

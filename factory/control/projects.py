@@ -11,16 +11,17 @@ from pydantic import JsonValue
 
 from factory.domain.errors import BadInputError, NotFoundError
 from factory.domain.ids import new_id, new_trace_id
-from factory.domain.project import Project, ProjectMetadata, ProjectStatus, check_transition
+from factory.domain.project import DEFAULT_TENANT, Project, ProjectMetadata, ProjectStatus, check_transition
 from factory.storage.database import Connection
 
-_COLUMNS = """id, name, slug, blueprint, status, revision, trace_id, sandbox_of, metadata::text AS metadata,
-    created_at, updated_at"""
+_COLUMNS = """id, name, slug, blueprint, status, revision, trace_id, sandbox_of, tenant,
+    metadata::text AS metadata, created_at, updated_at"""
 _SHORTEST_PREFIX = 6
 
 INSERT = f"""
-INSERT INTO project (id, name, slug, blueprint, status, trace_id, metadata, build_key, out_dir, sandbox_of)
-VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $10) RETURNING {_COLUMNS}
+INSERT INTO project (id, name, slug, blueprint, status, trace_id, metadata, build_key, out_dir, sandbox_of,
+    tenant)
+VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8, $9, $10, $11) RETURNING {_COLUMNS}
 """  # noqa: S608 - a constant of this module
 # Primary key.
 BY_ID = f"SELECT {_COLUMNS} FROM project WHERE id = $1"  # noqa: S608
@@ -55,6 +56,7 @@ class NewProject:
         build_key: Equal for builds of the same vision by the same blueprint into the same folder, so that a
             repeated command finds its unfinished project.
         sandbox_of: The project that it replays, if it is a sandbox.
+        tenant: Whose it is.
     """
 
     name: str
@@ -63,6 +65,7 @@ class NewProject:
     build_key: str
     out_dir: str | None = None
     sandbox_of: UUID | None = None
+    tenant: str = DEFAULT_TENANT
     metadata: ProjectMetadata = field(default_factory=ProjectMetadata)
 
 
@@ -85,6 +88,7 @@ async def create_project(conn: Connection, new: NewProject) -> Project:
         new.build_key,
         new.out_dir,
         new.sandbox_of,
+        new.tenant,
     )
     if row is None:
         raise NotFoundError(f"project {new.slug!r} was not stored.")

@@ -35,6 +35,7 @@ async def replay_project(connection: Connection, bus: EventBus, original: Projec
         # No build command may take a sandbox for its own unfinished project.
         build_key=f"sandbox:{new_id()}",
         sandbox_of=original.id,
+        tenant=original.tenant,
         metadata=original.metadata,
     )
     return await begin_project(connection, bus, new, StoredBlob(vision.hash, vision.uri, vision.size))

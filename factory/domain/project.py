@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from factory.domain.errors import ConflictError
 
+DEFAULT_TENANT = "default"
+
 
 class ProjectStatus(StrEnum):
     """Where a project stands."""
@@ -92,6 +94,7 @@ class Project(BaseModel):
     Attributes:
         sandbox_of: The project that this one replays. Nothing of a sandbox may leave the factory: it is not
             handed over, not pushed, and nobody is notified of it.
+        tenant: Whose it is: nobody else's agents and users see what it holds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,6 +107,7 @@ class Project(BaseModel):
     revision: int = Field(default=1, ge=1)
     trace_id: str
     sandbox_of: UUID | None = None
+    tenant: str = DEFAULT_TENANT
     metadata: ProjectMetadata = ProjectMetadata()
     created_at: datetime
     updated_at: datetime

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from factory.domain.artifact import ArtifactRef
 from factory.domain.errors import ErrorCategory, TerminalError
+from factory.domain.memory import NewSegment
 from factory.domain.project import Project
 
 VALIDATE = "validate"
@@ -148,6 +149,7 @@ class Outcome(_Frozen):
 
     Attributes:
         events: Published with the result, in the transaction of the acknowledgement.
+        segment: Made part of semantic memory in that transaction.
     """
 
     task_id: UUID
@@ -155,6 +157,7 @@ class Outcome(_Frozen):
     artifact: ArtifactDraft | None = None
     verdict: Verdict | None = None
     events: tuple[EventDraft, ...] = ()
+    segment: NewSegment | None = None
     findings: tuple[Finding, ...] = ()
     skill: str | None = None
     spans: tuple[StageSpan, ...] = ()

@@ -7,8 +7,6 @@ from asyncpg import Record
 from factory.domain.errors import ConflictError, NotFoundError
 from factory.storage.database import Connection
 
-DEFAULT_COLLECTION = "artifacts"
-
 _COLUMNS = "name, model, dimension, normalised, version"
 # Primary key.
 _GET = f"SELECT {_COLUMNS} FROM memory_collection WHERE name = $1"  # noqa: S608 - put together from constants

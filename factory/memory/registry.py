@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from factory.domain.errors import ConflictError, NotFoundError
+from factory.domain.memory import DocumentChunks, NewSegment
+from factory.memory.collections import Collection, ensure_collection
 from factory.storage.database import Connection
 
 # Primary key.
@@ -77,44 +77,6 @@ DELETE FROM memory_segment WHERE collection = $1 AND dropped_at < now() - $2::in
 """
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DocumentChunks(_Frozen):
-    """What one version of a document consists of.
-
-    Attributes:
-        key: Of the document, unique with its tenant.
-        chunk_ids: 32 hexadecimal digits each, in order; none where the document has become empty.
-    """
-
-    tenant: str
-    key: str
-    project_id: str
-    kind: str
-    version: int
-    chunk_ids: tuple[str, ...]
-
-
-class NewSegment(_Frozen):
-    """A stored segment that is to become part of a collection.
-
-    Attributes:
-        id: Derived from the work that made it, so that repeated work registers it once.
-        rows: At least one.
-        documents: Those it holds chunks of.
-    """
-
-    id: UUID
-    collection: str
-    url: str
-    hash: str
-    rows: int = Field(ge=1)
-    size: int = Field(ge=0)
-    documents: tuple[DocumentChunks, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A segment of a collection.
@@ -159,12 +121,16 @@ async def register(connection: Connection, segment: NewSegment) -> int:
     Returns:
         The version of the collection from which on the segment is searched.
 
+    The collection is made if it is missing.
+
     Raises:
-        NotFoundError: There is no such collection.
+        ConflictError: The collection is of another model.
     """
     known = await connection.fetchval(_KNOWN, segment.id)
     if known is not None:
         return int(known)
+    wanted = Collection(segment.collection, segment.model, segment.dimension, normalised=segment.normalised)
+    await ensure_collection(connection, wanted)
     version = await _advance(connection, segment.collection)
     known = await connection.fetchval(_KNOWN, segment.id)
     if known is not None:

@@ -11,10 +11,11 @@ import pytest
 
 from factory.domain.errors import ConflictError, NotFoundError
 from factory.domain.ids import new_id
+from factory.domain.memory import DocumentChunks, NewSegment
 from factory.memory import registry
 from factory.memory.collections import Collection, ensure_collection, get_collection
 from factory.memory.placement import holders
-from factory.memory.registry import DocumentChunks, NewSegment, Segment
+from factory.memory.registry import Segment
 from factory.settings import Settings
 from factory.storage.database import Database
 
@@ -34,7 +35,14 @@ def segment(*documents: DocumentChunks, identity: UUID | None = None) -> NewSegm
     identity = identity or new_id()
     rows = sum(len(item.chunk_ids) for item in documents)
     return NewSegment(
-        id=identity, collection="notes", url=f"memory://{identity}", hash="", rows=rows, size=1, documents=documents
+        id=identity,
+        collection="notes",
+        model=WANTED.model,
+        dimension=WANTED.dimension,
+        url=f"memory://{identity}",
+        rows=rows,
+        size=1,
+        documents=documents,
     )
 
 
