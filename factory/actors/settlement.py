@@ -140,7 +140,7 @@ class Settler:
         for result, segment in sorted(
             ((result, segment) for result, segment in segments if segment), key=lambda item: item[1].collection
         ):
-            version = await registry.register(connection, segment)
+            version = await registry.register(connection, [segment])
             found.append(_embedding_completed(result, segment, version))
         return found
 

@@ -5,7 +5,7 @@ the event that says so was published. A writer holds the collection's row until 
 order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -16,8 +16,8 @@ from factory.memory.collections import Collection, ensure_collection
 from factory.storage.database import Connection
 
 # Primary key.
-_ADVANCE = "UPDATE memory_collection SET version = version + 1 WHERE name = $1 RETURNING version"
-_KNOWN = "SELECT version FROM memory_segment WHERE id = $1"
+_ADVANCE = "UPDATE memory_collection SET version = version + $2 WHERE name = $1 RETURNING version"
+_KNOWN = "SELECT id, version FROM memory_segment WHERE id = ANY ($1)"
 _INSERT = """
 INSERT INTO memory_segment (id, collection, url, hash, rows, size, sequence, version)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -112,63 +112,63 @@ class Manifest:
     tombstones: Mapping[bytes, int] = field(default_factory=dict)
 
 
-async def register(connection: Connection, segment: NewSegment) -> int:
-    """Make a segment part of its collection; what it replaces of its documents is dead with the same commit.
+async def register(connection: Connection, segments: Sequence[NewSegment]) -> int:
+    """Make segments part of their collection; what they replace of their documents is dead with the same commit.
 
-    A document that memory holds in a later version stays as it is: what only the earlier one has is dead at once, and
-    a segment of nothing but such documents is left out.
+    A document may have chunks in several of them. One that memory holds in a later version stays as it is: what only
+    the earlier one has is dead at once, and where all are such, nothing is registered. The collection is made if it is
+    missing. Segments that are registered already are left as they are.
+
+    Args:
+        connection: In the caller's transaction.
+        segments: At least one, all of one collection.
 
     Returns:
-        The version of the collection from which on the segment is searched.
-
-    The collection is made if it is missing.
+        The version of the collection from which on they are searched.
 
     Raises:
         ConflictError: The collection is of another model.
     """
-    known = await connection.fetchval(_KNOWN, segment.id)
-    if known is not None:
-        return int(known)
-    wanted = Collection(segment.collection, segment.model, segment.dimension, normalised=segment.normalised)
-    await ensure_collection(connection, wanted)
-    version = await _advance(connection, segment.collection)
-    known = await connection.fetchval(_KNOWN, segment.id)
-    if known is not None:
-        return int(known)
-    documents = segment.documents
-    rows = await connection.fetch(
-        _DOCUMENTS, segment.collection, [item.tenant for item in documents], [item.key for item in documents]
-    )
-    before = {(row["tenant"], row["key"]): (row["version"], row["chunk_ids"]) for row in rows}
-    if documents and all(before.get((item.tenant, item.key), (0,))[0] > item.version for item in documents):
-        return version
-    await connection.execute(
-        _INSERT,
-        segment.id,
-        segment.collection,
-        segment.url,
-        segment.hash,
-        segment.rows,
-        segment.size,
-        version,
-        version,
-    )
-    dead: dict[bytes, int] = {}
-    taken: list[DocumentChunks] = []
-    for item in documents:
-        ids = [bytes.fromhex(chunk) for chunk in item.chunk_ids]
-        at, old = before.get((item.tenant, item.key), (0, ()))
-        if at > item.version:
-            dead.update(dict.fromkeys(set(ids).difference(old), version))
-            # A chunk that both versions share has come anew, and its later row counts.
-            dead.update(dict.fromkeys(set(ids).intersection(old), version - 1))
-            continue
-        dead.update(dict.fromkeys(set(old).difference(ids), version))
-        dead.update(dict.fromkeys(set(old).intersection(ids), version - 1))
-        taken.append(item)
-    await _bury(connection, segment.collection, dead, version)
-    await _remember(connection, segment.collection, taken, version)
-    return version
+    collection = segments[0].collection
+    ids = [segment.id for segment in segments]
+    known = {row["id"]: row["version"] for row in await connection.fetch(_KNOWN, ids)}
+    if len(known) == len(segments):
+        return int(max(known.values()))
+    for segment in segments:
+        wanted = Collection(collection, segment.model, segment.dimension, normalised=segment.normalised)
+        await ensure_collection(connection, wanted)
+    # Locks the collection, so that nobody registers the same beside us.
+    last = await _advance(connection, collection, len(segments))
+    known = {row["id"]: row["version"] for row in await connection.fetch(_KNOWN, ids)}
+    fresh = [segment for segment in segments if segment.id not in known]
+    first = last - len(segments) + 1
+    documents = _merged(fresh)
+    before = await _before(connection, collection, documents)
+    late = {key for key, item in documents.items() if key in before and before[key][0] > item.version}
+    if not fresh or (documents and len(late) == len(documents)):
+        return int(max(known.values(), default=last))
+    for version, segment in enumerate(fresh, first):
+        await connection.execute(
+            _INSERT,
+            segment.id,
+            collection,
+            segment.url,
+            segment.hash,
+            segment.rows,
+            segment.size,
+            version,
+            version,
+        )
+    dead = _copies(fresh, first)
+    for key, item in documents.items():
+        new = {bytes.fromhex(chunk) for chunk in item.chunk_ids}
+        old = set(before[key][1]) if key in before else set()
+        # A chunk that both versions have has come anew, and its later row counts.
+        _extend(dead, old & new, first - 1)
+        _extend(dead, new - old if key in late else old - new, last)
+    await _bury(connection, collection, dead, last)
+    await _remember(connection, collection, [item for key, item in documents.items() if key not in late], last)
+    return last
 
 
 async def forget_project(connection: Connection, collection: str, project_id: str) -> int:
@@ -246,8 +246,50 @@ async def take_dropped(connection: Connection, collection: str, grace: timedelta
     return [(row["id"], row["url"]) for row in rows]
 
 
-async def _advance(connection: Connection, collection: str) -> int:
-    version = await connection.fetchval(_ADVANCE, collection)
+def _merged(segments: Sequence[NewSegment]) -> dict[tuple[str, str], DocumentChunks]:
+    """Return each document once, with its chunks of all segments."""
+    found: dict[tuple[str, str], DocumentChunks] = {}
+    for item in (item for segment in segments for item in segment.documents):
+        key = (item.tenant, item.key)
+        other = found.get(key)
+        if other is not None and other.version == item.version:
+            ids = dict.fromkeys((*other.chunk_ids, *item.chunk_ids))
+            found[key] = item.model_copy(update={"chunk_ids": tuple(ids)})
+        elif other is None or other.version < item.version:
+            found[key] = item
+    return found
+
+
+def _copies(segments: Sequence[NewSegment], first: int) -> dict[bytes, int]:
+    """Return the chunks that several segments have, with the sequence up to which they are dead: the last copy counts.
+
+    Two shards may hold the copies, and neither sees the other's.
+    """
+    latest: dict[str, int] = {}
+    copies: dict[bytes, int] = {}
+    for sequence, segment in enumerate(segments, first):
+        for chunk in (chunk for item in segment.documents for chunk in item.chunk_ids):
+            if latest.setdefault(chunk, sequence) != sequence:
+                latest[chunk] = sequence
+                copies[bytes.fromhex(chunk)] = sequence - 1
+    return copies
+
+
+def _extend(dead: dict[bytes, int], chunks: Iterable[bytes], sequence: int) -> None:
+    for chunk in chunks:
+        dead[chunk] = max(dead.get(chunk, 0), sequence)
+
+
+async def _before(
+    connection: Connection, collection: str, documents: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[int, Sequence[bytes]]]:
+    keys = list(documents)
+    rows = await connection.fetch(_DOCUMENTS, collection, [tenant for tenant, _ in keys], [key for _, key in keys])
+    return {(row["tenant"], row["key"]): (row["version"], row["chunk_ids"]) for row in rows}
+
+
+async def _advance(connection: Connection, collection: str, steps: int = 1) -> int:
+    version = await connection.fetchval(_ADVANCE, collection, steps)
     if version is None:
         raise _unknown(collection)
     return int(version)

@@ -83,7 +83,7 @@ async def database(new_database_url: Callable[[], Awaitable[str]]) -> Database:
 
 async def register(database: Database, new: NewSegment) -> int:
     async with database.transaction() as connection:
-        return await registry.register(connection, new)
+        return await registry.register(connection, [new])
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -148,6 +148,25 @@ async def test_a_repeated_registration_changes_nothing(database: Database) -> No
         assert await register(database, new) == first
         async with database.transaction() as connection:
             assert (await get_collection(connection, "notes")).version == first
+
+
+async def test_a_document_may_lie_in_several_segments(database: Database) -> None:
+    first, second = segment(document("a", 1, 1, 2), document("b", 1, 7)), segment(document("a", 1, 2, 3))
+    contents = {item.id: [bytes.fromhex(i) for d in item.documents for i in d.chunk_ids] for item in (first, second)}
+    reader = Reader(contents)
+    async with database:
+        async with database.transaction() as connection:
+            await registry.register(connection, [first, second])
+        await reader.follow(database)
+        assert reader.alive() == {bytes.fromhex(chunk(number)) for number in (1, 2, 3, 7)}
+        # A shard that holds the first segment alone must not find what the second holds as well.
+        alone = Reader(contents, segments={first.id: reader.segments[first.id]}, tombstones=reader.tombstones)
+        assert alone.alive() == {bytes.fromhex(chunk(number)) for number in (1, 7)}
+        new = segment(document("a", 2, 3))
+        contents[new.id] = [bytes.fromhex(chunk(3))]
+        await register(database, new)
+        await reader.follow(database)
+    assert reader.alive() == {bytes.fromhex(chunk(number)) for number in (3, 7)}
 
 
 async def test_a_late_version_does_not_replace_a_later_one(database: Database) -> None:
