@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,6 +24,9 @@ def _seconds(value: object) -> object:
         return float(value)
     return value
 
+
+# The embedding model that needs no network: a package brings it.
+DEFAULT_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
@@ -61,6 +64,10 @@ class Settings(BaseSettings):
         sandbox_processes: Most confined processes and threads at one time.
         sandbox_file_mib: Largest file that confined code may write.
         sandbox_wall_seconds: Longest time of one confined command.
+        embedding_model: A sentence-transformers model by hub name or folder, or what the endpoint calls its model.
+        embedding_url: Base URL of an OpenAI-compatible endpoint, with its `/v1`; by default the model runs here.
+        embedding_api_key: For the endpoint.
+        embedding_precision: Of a model that runs here; `auto` takes 16 bits where the processor is faster with them.
         log_level: Lines below this level are not logged.
         otlp_endpoint: Base URL of an OpenTelemetry collector (OTLP/HTTP) that traces are sent to.
         trace_file: A file that traces are appended to, as lines of OTLP JSON.
@@ -101,6 +108,11 @@ class Settings(BaseSettings):
     sandbox_processes: int = Field(default=256, ge=4)
     sandbox_file_mib: int = Field(default=256, ge=1)
     sandbox_wall_seconds: float = Field(default=300, gt=0)
+
+    embedding_model: str = Field(default=DEFAULT_EMBEDDING_MODEL, min_length=1)
+    embedding_url: str | None = None
+    embedding_api_key: SecretStr | None = None
+    embedding_precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None
