@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -24,6 +24,9 @@ def _seconds(value: object) -> object:
         return float(value)
     return value
 
+
+# The embedding model that needs no network: a package brings it.
+DEFAULT_EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
@@ -68,6 +71,10 @@ class Settings(BaseSettings):
         memory_replicas: How many of them hold each segment.
         memory_index: Which kind of index a large segment gets; `auto` chooses by its size.
         memory_sharing: A YAML file that says who may read whose memory beyond a project's own.
+        embedding_model: A sentence-transformers model by hub name or folder, or what the endpoint calls its model.
+        embedding_url: Base URL of an OpenAI-compatible endpoint, with its `/v1`; by default the model runs here.
+        embedding_api_key: For the endpoint.
+        embedding_precision: Of a model that runs here; `auto` takes 16 bits where the processor is faster with them.
         log_level: Lines below this level are not logged.
         otlp_endpoint: Base URL of an OpenTelemetry collector (OTLP/HTTP) that traces are sent to.
         trace_file: A file that traces are appended to, as lines of OTLP JSON.
@@ -116,6 +123,10 @@ class Settings(BaseSettings):
     memory_replicas: int = Field(default=1, ge=1)
     memory_index: Literal["auto", "flat", "hnsw", "quantised"] = "auto"
     memory_sharing: Annotated[Path, AfterValidator(_absolute)] | None = None
+    embedding_model: str = Field(default=DEFAULT_EMBEDDING_MODEL, min_length=1)
+    embedding_url: str | None = None
+    embedding_api_key: SecretStr | None = None
+    embedding_precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None
