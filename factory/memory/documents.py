@@ -81,6 +81,11 @@ def chunk_id(document_key: str, tenant: str, title: str, text: str, repeat: int 
     return digest.digest()
 
 
+def embedded_text(title: str, text: str) -> str:
+    """Return what a chunk's vector stands for: where it stands, and what it says."""
+    return f"{title}\n{text}" if title else text
+
+
 def segment_schema(dimension: int, metadata: Mapping[str, str] | None = None) -> pa.Schema:
     """Return the columns of a segment whose vectors have this dimension.
 

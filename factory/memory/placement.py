@@ -10,22 +10,19 @@ from collections.abc import Sequence
 from factory.domain.errors import BadInputError
 
 
-def holders(segment: str, shards: Sequence[str], replicas: int) -> tuple[str, ...]:
-    """Return the shards that hold a segment, the one that answers first in front.
+def holder(segment: str, shards: Sequence[str]) -> str:
+    """Return the shard that holds a segment.
 
     Args:
         segment: Its id.
-        shards: Names of all shards, in any order.
-        replicas: How many shards hold each segment; all of them where there are fewer shards.
+        shards: Names of all shards of one replica, in any order.
 
     Raises:
-        BadInputError: There are no shards, or no replicas are wanted.
+        BadInputError: There are no shards.
     """
     if not shards:
         raise BadInputError("there is no shard to hold anything.", remedy="Ask for at least one.", field="shards")
-    if replicas < 1:
-        raise BadInputError(f"{replicas} replicas were asked for.", remedy="Ask for at least one.", field="replicas")
-    return tuple(sorted(set(shards), key=lambda shard: (_weight(segment, shard), shard), reverse=True)[:replicas])
+    return max(shards, key=lambda shard: (_weight(segment, shard), shard))
 
 
 def _weight(segment: str, shard: str) -> bytes:

@@ -56,7 +56,7 @@ WHERE collection = $1 AND version > $2 AND version <= $3 AND (dropped_version IS
 ORDER BY sequence
 """
 _DROPPED = """
-SELECT id FROM memory_segment WHERE collection = $1 AND dropped_version > $2 AND dropped_version <= $3 AND version <= $2
+SELECT url FROM memory_segment WHERE collection = $1 AND dropped_version > $2 AND dropped_version <= $3 AND version <= $2
 """
 _TOMBSTONES = """
 SELECT chunk_id, sequence FROM memory_tombstone WHERE collection = $1 AND version > $2 AND version <= $3
@@ -101,14 +101,14 @@ class Manifest:
         since: The first, 0 for everything.
         version: The second.
         added: Segments that came and are still there, by rising sequence.
-        dropped: Ids of segments that went.
+        dropped: URLs of segments that went.
         tombstones: By chunk, up to which sequence it is dead.
     """
 
     since: int
     version: int
     added: tuple[Segment, ...] = ()
-    dropped: tuple[UUID, ...] = ()
+    dropped: tuple[str, ...] = ()
     tombstones: Mapping[bytes, int] = field(default_factory=dict)
 
 
@@ -207,7 +207,7 @@ async def read_manifest(connection: Connection, collection: str, since: int = 0)
         since=since,
         version=version,
         added=tuple(Segment(**dict(row)) for row in added),
-        dropped=tuple(row["id"] for row in dropped),
+        dropped=tuple(row["url"] for row in dropped),
         tombstones={row["chunk_id"]: row["sequence"] for row in tombstones},
     )
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from factory.artifacts.errors import IntegrityError
 from factory.domain.errors import BadInputError, ConflictError, RetryableError
-from factory.memory.columns import ID_WORDS, Ids, bytes_of, joined
+from factory.memory.columns import ID_WORDS, Ids, bytes_of, joined, words_of
 from factory.memory.filters import Filter
 from factory.memory.hits import Hits, best
 from factory.memory.index.build import use_threads
@@ -233,6 +233,38 @@ class Shard:
         return [
             [passages[query, place] for place in range(k) if (query, place) in passages] for query in range(queries)
         ]
+
+    def passages(self, chunk_ids: Sequence[bytes]) -> dict[bytes, Passage]:
+        """Return what chunks say, by their ids; without those that are not alive here. Their score is 0.
+
+        Raises:
+            IntegrityError: A segment is damaged.
+            NotFoundError: A segment was removed though it is still served.
+        """
+        if not chunk_ids:
+            return {}
+        nowhere = np.zeros((1, len(chunk_ids)), np.int64)
+        asked = Hits(words_of(chunk_ids)[None], np.zeros(nowhere.shape, np.float32), nowhere - 1, nowhere)
+        return {passage.chunk_id: passage for passage in self.fetch(asked)[0]}
+
+    def living(self, chunk_ids: Sequence[bytes]) -> frozenset[bytes]:
+        """Return those of some chunks that are alive here."""
+        if not chunk_ids:
+            return frozenset()
+        prefixes = np.unique(words_of(chunk_ids)[:, 0])
+        found: set[bytes] = set()
+        for part in self._state.parts:
+            rows = part.table.rows_with(prefixes)
+            found.update(bytes_of(words) for words in part.columns.ids[rows[part.selections.alive.mask[rows]]])
+        return found & frozenset(chunk_ids)
+
+    def living_rows(self, url: str) -> npt.NDArray[np.bool_]:
+        """Return which rows of a segment are alive; none where it is not served."""
+        for part in self._state.parts:
+            for ref, start in zip(part.segments, part.starts, strict=True):
+                if ref.url == url:
+                    return part.selections.alive.mask[int(start) : int(start) + ref.rows]
+        return np.zeros(0, np.bool_)
 
     def stats(self) -> ShardStats:
         """Return what the shard holds."""
