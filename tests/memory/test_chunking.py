@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -83,6 +83,7 @@ _BLOCKS = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(_BLOCKS, min_size=1, max_size=8))
 def test_sections_begin_where_a_parser_of_markdown_finds_headings(blocks: list[str]) -> None:
     text = "\n\n".join(blocks)
@@ -245,6 +246,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_JSON, st.booleans(), st.sampled_from([None, 1]))
 def test_every_value_of_json_is_in_a_chunk(value: object, ascii_only: bool, indent: int | None) -> None:  # noqa: FBT001
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.domain.errors import BadInputError
@@ -48,6 +48,7 @@ _COUNTERS = st.sampled_from([words, len, bytes_of, whimsical])
 
 
 @pytest.mark.parametrize("path", EVERY)
+@settings(deadline=None)
 @given(text=_TEXTS, counter=_COUNTERS, limit=st.integers(12, 100))
 def test_any_text_is_cut_within_the_limit_in_its_order(path: str, text: str, counter: TokenCounter, limit: int) -> None:
     chunks = chunks_of(text, path, counter=counter, limit=limit)
@@ -170,6 +171,7 @@ _FORMS = pytest.mark.parametrize(("path", "write"), [("a.md", section), ("a.py",
 
 
 @_FORMS
+@settings(deadline=None)
 @given(
     data=st.data(),
     contents=st.lists(_CONTENT, min_size=1, max_size=10),
