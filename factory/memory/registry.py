@@ -56,12 +56,13 @@ WHERE collection = $1 AND version > $2 AND version <= $3 AND (dropped_version IS
 ORDER BY sequence
 """
 _DROPPED = """
-SELECT url FROM memory_segment WHERE collection = $1 AND dropped_version > $2 AND dropped_version <= $3 AND version <= $2
+SELECT url FROM memory_segment
+WHERE collection = $1 AND dropped_version > $2 AND dropped_version <= $3 AND version <= $2
 """
 _TOMBSTONES = """
 SELECT chunk_id, sequence FROM memory_tombstone WHERE collection = $1 AND version > $2 AND version <= $3
 """
-_VERSION = "SELECT version FROM memory_collection WHERE name = $1"
+VERSION = "SELECT version FROM memory_collection WHERE name = $1"
 _DROP = """
 UPDATE memory_segment SET dropped_version = $2, dropped_at = now() WHERE id = ANY ($1) AND dropped_version IS NULL
 RETURNING sequence
@@ -195,7 +196,7 @@ async def read_manifest(connection: Connection, collection: str, since: int = 0)
     Raises:
         NotFoundError: There is no such collection.
     """
-    version = await connection.fetchval(_VERSION, collection)
+    version = await connection.fetchval(VERSION, collection)
     if version is None:
         raise _unknown(collection)
     if version <= since:

@@ -256,7 +256,7 @@ class Shard:
         for part in self._state.parts:
             rows = part.table.rows_with(prefixes)
             found.update(bytes_of(words) for words in part.columns.ids[rows[part.selections.alive.mask[rows]]])
-        return found & frozenset(chunk_ids)
+        return frozenset(found).intersection(chunk_ids)
 
     def living_rows(self, url: str) -> npt.NDArray[np.bool_]:
         """Return which rows of a segment are alive; none where it is not served."""
