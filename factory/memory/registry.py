@@ -73,6 +73,7 @@ DELETE FROM memory_tombstone t WHERE collection = $1 AND sequence < coalesce((
     SELECT min(sequence) FROM memory_segment WHERE collection = $1 AND dropped_version IS NULL
 ), 9223372036854775807)
 """
+_URLS = "SELECT url FROM memory_segment WHERE collection = $1"
 _GONE = """
 DELETE FROM memory_segment WHERE collection = $1 AND dropped_at < now() - $2::interval RETURNING id, url
 """
@@ -245,6 +246,11 @@ async def take_dropped(connection: Connection, collection: str, grace: timedelta
     """Remove the records of segments that were replaced so long ago that no search reads them; return ids and URLs."""
     rows = await connection.fetch(_GONE, collection, grace)
     return [(row["id"], row["url"]) for row in rows]
+
+
+async def known_urls(connection: Connection, collection: str) -> frozenset[str]:
+    """Return the URLs of every registered segment, replaced ones included."""
+    return frozenset(row["url"] for row in await connection.fetch(_URLS, collection))
 
 
 def _merged(segments: Sequence[NewSegment]) -> dict[tuple[str, str], DocumentChunks]:

@@ -144,7 +144,14 @@ def test_odd_content_is_refused_by_reason_and_the_rest_is_read(tmp_path: Path) -
     (tmp_path / "b.bin").write_bytes(b"\x7fELF\x00\x00")
     (tmp_path / "c.txt").write_text("fine")
     (tmp_path / "d.txt").write_bytes(b"\xef\xbb\xbfmarked")
-    lines = [b'{"text": "fine"}', b"{", b"[1]", b'{"text": 1}', b'{"text": "v", "version": "x"}', b'{"text": "\\ud800"}']
+    lines = [
+        b'{"text": "fine"}',
+        b"{",
+        b"[1]",
+        b'{"text": 1}',
+        b'{"text": "v", "version": "x"}',
+        b'{"text": "\\ud800"}',
+    ]
     (tmp_path / "e.jsonl.gz").write_bytes(gzip.compress(b"\n".join(lines)))
     damaged = pa.array([b"fine", b"\xff\xfe"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"text": damaged}), tmp_path / "f.parquet")
@@ -264,6 +271,4 @@ def test_a_chunker_that_workers_cannot_import_is_refused(chunk: Any, tmp_path: P
 def test_a_job_without_ray_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(ConflictError, match="needs Ray"):
-        embed_corpus(
-            str(tmp_path), str(tmp_path / "job"), collection="c", embedder=EmbedderSpec(), chunk=by_paragraph
-        )
+        embed_corpus(str(tmp_path), str(tmp_path / "job"), collection="c", embedder=EmbedderSpec(), chunk=by_paragraph)
