@@ -38,7 +38,7 @@ class Content(StrEnum):
 
 
 # How much the keyword ranking counts; the dense ranking has the rest of 1. Tuned with `benchmarks/retrieval.py
-# --split dev --sweep`: prose on Cranfield (.4 to .6 are within .012), code on CoSQA (.05 to .15 within .001).
+# --split dev --sweep`: prose on Cranfield (.4 to .6 are within .014), code on CoSQA (.05 to .15 within .001).
 # For specifications there is no public set; on the passages of tests/memory/quality .2 to .5 are within .002.
 WEIGHTS: Mapping[Content, float] = {Content.PROSE: 0.5, Content.CODE: 0.1, Content.SPECIFICATION: 0.5}
 # The least that it counts where the query names something to the letter. On tests/memory/quality, where a third of the

@@ -37,8 +37,9 @@ _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+"
 _STEMMER = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).filter(tantivy.Filter.stemmer("english")).build()
 # A name as programmers write it, a path, or something put in quotation marks or backticks.
 _EXACT = re.compile(
-    r"""[a-z0-9][A-Z] | \w_\w | \b[A-Za-z]\w*\(\) | [A-Za-z]\w*(?:\.|::|->)[A-Za-z_]
-    | (?:^|\s)/\w | \w/[\w.-]+[/.]\w | `[^`]+` | "[^"]+" | \b[A-Z]{2,}-?\d+ | \b[45]\d\d\b""",
+    r"""[a-z0-9][A-Z] | \w_\w | \b[A-Za-z]\w*\(\) | [A-Za-z]\w+(?:\.|::|->)[A-Za-z_]\w
+    | (?:^|\s)/[\w/{}.-]*[\w}](?=[\s?!.,:;]|$) | \w/[\w.-]+[/.]\w | `[^`]+` | "[^"]+" | \b[A-Z]{2,}-?\d+
+    | \b[45]\d\d\b""",
     re.VERBOSE,
 )
 
