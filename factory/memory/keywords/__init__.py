@@ -1,0 +1,1 @@
+"""Keyword search: the words that text is cut into, and the BM25 index of a shard."""
