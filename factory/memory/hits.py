@@ -65,7 +65,7 @@ def best(answers: Sequence[Hits], queries: int, k: int) -> Hits:
     scores = np.concatenate([answer.scores for answer in answers], axis=1)
     sequences = np.concatenate([answer.sequences for answer in answers], axis=1)
     rows = np.concatenate([answer.rows for answer in answers], axis=1)
-    scores = np.where(rows >= 0, np.round(np.where(rows >= 0, scores, 0), _DECIMALS), np.float32(-np.inf))
+    scores = np.where(rows >= 0, np.round(np.where(rows >= 0, scores, 0), _DECIMALS), -np.inf).astype(np.float32)
     if len(answers) > 1:
         scores, rows = _once(ids, scores, sequences, rows)
     order = np.lexsort((ids[..., 1], ids[..., 0], -scores))[:, :k]

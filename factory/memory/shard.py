@@ -405,14 +405,10 @@ def _live_place(state: _State, words: Ids, sequence: int, number: int) -> tuple[
     """Return where a chunk stands alive now, first of all where it stood when it was found."""
     for part in state.parts:
         row = part.row_of(sequence, number)
-        if row is not None and _is_alive(part, row) and (part.columns.ids[row] == words).all():
+        if row is not None and part.selections.alive.holds_row(row) and (part.columns.ids[row] == words).all():
             return part.place(row)
     for part in state.parts:
         for row in part.table.rows_with(words[:1]):
-            if _is_alive(part, int(row)) and bytes_of(part.columns.ids[row]) == bytes_of(words):
+            if part.selections.alive.holds_row(int(row)) and bytes_of(part.columns.ids[row]) == bytes_of(words):
                 return part.place(int(row))
     return None
-
-
-def _is_alive(part: Part, row: int) -> bool:
-    return bool(part.selections.alive.bitmap[row >> 3] >> (row & 7) & 1)

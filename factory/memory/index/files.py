@@ -74,7 +74,9 @@ class IndexFiles:
             if found is not None:
                 return found
             _log.info("index.building", segment=url, rows=rows, kind=plan.kind.value, factory=plan.factory)
-            _write(build(read_vectors(url, options=self.options), rows, dimension, plan, threads=self.threads), local)
+            write_index(
+                build(read_vectors(url, options=self.options), rows, dimension, plan, threads=self.threads), local
+            )
             if self.publish and beside is not None:
                 _publish(local, *beside)
             return MappedIndex.read(local, plan)
@@ -120,7 +122,8 @@ def _read(path: Path, rows: int, dimension: int, plan: IndexPlan) -> MappedIndex
     return None
 
 
-def _write(index: Any, path: Path) -> None:  # noqa: ANN401 - FAISS is untyped
+def write_index(index: Any, path: Path) -> None:  # noqa: ANN401 - FAISS is untyped
+    """Store an index so that it appears under its name only when it is complete and on disk."""
     make_directory(path.parent)
     staged = path.parent / f".staged-{secrets.token_hex(8)}"
     try:

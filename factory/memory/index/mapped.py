@@ -1,6 +1,5 @@
 """An index file in mapped memory, and the search in it: approximate where that is quicker, exact where it is safer."""
 
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -8,7 +7,7 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from factory.memory.index.exact import Found, nearest, nearest_among
+from factory.memory.index.exact import Found, nearest, nearest_among, nothing
 from factory.memory.index.kinds import IndexKind, IndexPlan
 from factory.memory.index.selectors import Selection
 
@@ -16,9 +15,14 @@ Vectors = npt.NDArray[np.float32]
 
 # Up to so many selected rows, comparing each of them is as quick as any index and loses nothing.
 EXACT_UP_TO = 10_000
-# HNSW walks through rows that are not selected; below this share it finds too few of those that are.
-_HNSW_MINIMUM_SHARE = 0.2
+# Beyond so many neighbours, a walk through the graph costs as much as comparing a good part of the rows.
 _HNSW_EF_LIMIT = 2048
+_HNSW_EFFORT_PER_HIT = 4
+# How many neighbours are taken from the lists for each of the best that is wanted: the last of them are not sure.
+_LISTS_MARGIN = 2
+# Selected rows are not spread evenly; with this much more, few queries need a second round.
+_MARGIN_FOR_CHANCE = 1.3
+_STEP = 4
 
 
 class MappedIndex:
@@ -41,7 +45,6 @@ class MappedIndex:
             storage = faiss.downcast_index(index.storage)
         elif plan.kind is IndexKind.QUANTISED:
             storage = faiss.downcast_index(index.refine_index)
-            self._lists = faiss.downcast_index(index.base_index)
         flat: Vectors = faiss.rev_swig_ptr(storage.get_xb(), self.rows * self.dimension)
         self._vectors = flat.reshape(self.rows, self.dimension)
 
@@ -83,76 +86,58 @@ class MappedIndex:
             return nearest_among(queries, self._vectors, k, selection.rows)
         if self.plan.kind is IndexKind.FLAT:
             return nearest_among(queries, self._vectors, k, selection)
+        if not selection.everything:
+            return self._search_among(queries, k, selection)
         if self.plan.kind is IndexKind.HNSW:
-            found = self._search_graph(queries, k, selection)
-        elif selection.everything:
-            found = self._search_lists(queries, k, self.plan.effort, None)
-        else:
-            found = self._search_some_lists(queries, k, selection)
-        return self._completed(queries, k, selection, found)
-
-    def _search_graph(self, queries: Vectors, k: int, selection: Selection) -> Found:
-        effort = max(self.plan.effort, 2 * k)
-        if selection.everything:
-            parameters = faiss.SearchParametersHNSW(efSearch=effort)
-        else:
-            share = selection.count / selection.size
-            if share < _HNSW_MINIMUM_SHARE:
-                return nearest_among(queries, self._vectors, k, selection)
-            # Never bounded_queue=False: FAISS then answers with rows that the selector excludes.
-            parameters = faiss.SearchParametersHNSW(
-                efSearch=min(round(effort / share), _HNSW_EF_LIMIT), sel=_selector(selection)
-            )
-        scores, rows = self._index.search(queries, k, params=parameters)
-        return Found(scores, rows)
-
-    def _search_lists(self, queries: Vectors, k: int, probes: int, selection: Selection | None) -> Found:
-        within = faiss.SearchParametersIVF(nprobe=probes)
-        if selection is not None:
-            within = faiss.SearchParametersIVF(nprobe=probes, sel=_selector(selection))
-        parameters = faiss.IndexRefineSearchParameters(k_factor=self.plan.refine, base_index_params=within)
-        scores, rows = self._index.search(queries, k, params=parameters)
-        return Found(scores, rows)
-
-    def _search_some_lists(self, queries: Vectors, k: int, selection: Selection) -> Found:
-        """Probe as many lists as hold so many selected rows as an unfiltered search compares.
-
-        The selected rows may lie in a few lists far from the query: a fixed number of probes would miss them.
-        """
-        wanted = self.plan.effort * self.rows / self.plan.lists
-        held = np.bincount(self._list_of_row[selection.mask], minlength=self.plan.lists)
-        _, order = self._lists.quantizer.search(queries, self.plan.lists)
-        reached = held[order].cumsum(axis=1)
-        probes = np.minimum((reached < wanted).sum(axis=1) + 1, self.plan.lists)
-        # Queries of similar need go together, none with less than it needs.
-        rounded = np.minimum(1 << np.ceil(np.log2(probes)).astype(np.int64), self.plan.lists)
-        scores = np.empty((len(queries), k), np.float32)
-        rows = np.empty((len(queries), k), np.int64)
-        for count in np.unique(rounded):
-            these = np.flatnonzero(rounded == count)
-            most = int(probes[these].max())
-            scores[these], rows[these] = self._search_lists(queries[these], k, most, selection)
-        return Found(scores, rows)
-
-    def _completed(self, queries: Vectors, k: int, selection: Selection, found: Found) -> Found:
-        """Search exactly for the queries that got fewer rows than there are."""
-        short = np.flatnonzero((found.rows[:, : min(k, selection.count)] < 0).any(axis=1))
-        if not len(short):
-            return found
-        exact = nearest_among(queries[short], self._vectors, k, selection)
-        found.scores[short], found.rows[short] = exact
+            return self._walk(queries, k, max(self.plan.effort, _HNSW_EFFORT_PER_HIT * k))
+        found = self._probe(queries, k, self.plan.effort, self.plan.refine)
+        short = np.flatnonzero((found.rows < 0).any(axis=1))
+        if len(short):
+            found.scores[short], found.rows[short] = nearest(queries[short], self._vectors, k)
         return found
 
-    @cached_property
-    def _list_of_row(self) -> npt.NDArray[np.integer]:
-        """(n,): which inverted list holds a row."""
-        result = np.empty(self.rows, np.min_scalar_type(self.plan.lists - 1))
-        lists = self._lists.invlists
-        for number in range(self.plan.lists):
-            if size := lists.list_size(number):
-                result[faiss.rev_swig_ptr(lists.get_ids(number), size)] = number
+    def _search_among(self, queries: Vectors, k: int, selection: Selection) -> Found:
+        """Look at so many neighbours of a query that the best selected ones lie well within them.
+
+        A selector inside FAISS is no help where the query's neighbourhood holds few selected rows: the answer has k
+        rows, and not the best. Here that is seen, and more neighbours are looked at, or all selected rows.
+        """
+        result = nothing(len(queries), k)
+        waiting = np.arange(len(queries))
+        if self.plan.kind is IndexKind.HNSW:
+            margin, limit = max(self.plan.effort / k, _HNSW_EFFORT_PER_HIT), float(_HNSW_EF_LIMIT)
+        else:
+            margin = _LISTS_MARGIN
+            limit = margin * k * self.plan.lists / self.plan.effort
+        count = round(_MARGIN_FOR_CHANCE * margin * k * selection.size / selection.count)
+        while len(waiting) and count <= limit:
+            scores, rows = self._neighbours(queries[waiting], count, count / (margin * k))
+            kept = selection.holds(rows)
+            place = (kept.cumsum(axis=1) < k).sum(axis=1) + 1
+            settled = place * margin <= count
+            # The selected ones come first, in the order they had.
+            order = np.argsort(~kept[settled], axis=1, kind="stable")[:, :k]
+            result.rows[waiting[settled]] = np.take_along_axis(rows[settled], order, 1)
+            result.scores[waiting[settled]] = np.take_along_axis(scores[settled], order, 1)
+            waiting = waiting[~settled]
+            count *= _STEP
+        if len(waiting):
+            exact = nearest_among(queries[waiting], self._vectors, k, selection)
+            result.scores[waiting], result.rows[waiting] = exact
         return result
 
+    def _neighbours(self, queries: Vectors, count: int, times: float) -> Found:
+        """Return the nearest rows, for which so many times the work of a search without a filter is done."""
+        if self.plan.kind is IndexKind.HNSW:
+            return self._walk(queries, count, count)
+        probes = min(self.plan.lists, round(self.plan.effort * times))
+        return self._probe(queries, count, probes, self.plan.refine / _LISTS_MARGIN)
 
-def _selector(selection: Selection) -> Any:  # noqa: ANN401 - FAISS is untyped
-    return faiss.IDSelectorBitmap(selection.bitmap)
+    def _walk(self, queries: Vectors, k: int, effort: int) -> Found:
+        return Found(*self._index.search(queries, k, params=faiss.SearchParametersHNSW(efSearch=effort)))
+
+    def _probe(self, queries: Vectors, k: int, probes: int, refine: float) -> Found:
+        parameters = faiss.IndexRefineSearchParameters(
+            k_factor=refine, base_index_params=faiss.SearchParametersIVF(nprobe=probes)
+        )
+        return Found(*self._index.search(queries, k, params=parameters))

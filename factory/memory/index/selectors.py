@@ -38,6 +38,15 @@ class Selection:
         """(n,), true for the rows that count."""
         return np.unpackbits(self.bitmap, count=self.size, bitorder="little").view(np.bool_)
 
+    def holds(self, rows: Rows) -> Mask:
+        """Return which of some row numbers are selected; -1 is not."""
+        bits = self.bitmap[rows >> 3] >> (rows & 7).astype(np.uint8)
+        return (bits & 1).astype(np.bool_) & (rows >= 0)
+
+    def holds_row(self, row: int) -> bool:
+        """Return whether one row is selected."""
+        return bool(self.bitmap[row >> 3] >> (row & 7) & 1)
+
     @property
     def rows(self) -> Rows:
         """The numbers of the selected rows, rising; kept where they are few."""
