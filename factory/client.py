@@ -82,7 +82,8 @@ class Factory:
         roster = load_roster(tuple(settings.plugins))
         database = await Database.open(settings)
         factory = cls(settings, database)
-        await factory.bus.declare((*CONTROL, *agent_subscriptions(roster)))
+        available = [agent for agent in roster if agent.is_available(settings)]
+        await factory.bus.declare((*CONTROL, *agent_subscriptions(available)))
         return factory
 
     async def close(self) -> None:

@@ -42,6 +42,15 @@ SELECT $1, chunk_id, sequence, $4 FROM unnest($2::bytea[], $3::bigint[]) AS n (c
 ON CONFLICT (collection, chunk_id) DO UPDATE
     SET sequence = greatest(t.sequence, EXCLUDED.sequence), version = EXCLUDED.version
 """
+# memory_document_by_project and memory_segment_live. What a segment was compacted into has the next higher sequence.
+_HELD = """
+SELECT d.collection, d.tenant, d.key, d.kind, d.project_id, d.chunk_ids, s.url FROM memory_document d
+CROSS JOIN LATERAL (
+    SELECT url FROM memory_segment WHERE collection = d.collection AND sequence >= d.sequence
+        AND dropped_version IS NULL ORDER BY sequence LIMIT 1
+) s
+WHERE d.project_id = $1 AND d.kind = $2 AND d.chunk_ids <> '{}'
+"""
 # memory_document_by_project, or the primary key.
 _FORGET_PROJECT = """
 DELETE FROM memory_document WHERE collection = $1 AND project_id = $2 RETURNING chunk_ids
@@ -93,6 +102,24 @@ class Segment:
     rows: int
     size: int
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a collection holds of a document.
+
+    Attributes:
+        chunk_ids: Alive now, in order.
+        url: Of the segment that they stand in.
+    """
+
+    collection: str
+    tenant: str
+    key: str
+    kind: str
+    project_id: str
+    chunk_ids: tuple[bytes, ...]
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +216,12 @@ async def forget_documents(connection: Connection, collection: str, tenant: str,
         NotFoundError: There is no such collection.
     """
     return await _forget(connection, collection, _FORGET_KEYS, tenant, list(keys))
+
+
+async def held_documents(connection: Connection, project_id: str, kind: str) -> list[Held]:
+    """Return what every collection holds of a project's artifacts of one kind."""
+    rows = await connection.fetch(_HELD, project_id, kind)
+    return [Held(**{**dict(row), "chunk_ids": tuple(row["chunk_ids"])}) for row in rows]
 
 
 async def read_manifest(connection: Connection, collection: str, since: int = 0) -> Manifest:
