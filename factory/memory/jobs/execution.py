@@ -73,7 +73,7 @@ def _quiet() -> Iterator[None]:
     bars, context.enable_progress_bars = context.enable_progress_bars, False
     log = logging.getLogger("ray.data")
     level = log.level
-    log.setLevel(logging.WARNING)
+    log.setLevel(logging.ERROR)
     try:
         yield
     finally:
