@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -30,11 +31,14 @@ PENDING = "SELECT count(*) FROM delivery WHERE subscription = 'semantic-embedder
 @pytest.fixture(scope="module")
 def settings() -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="factory-memory-") as folder, pytest.MonkeyPatch.context() as patch:
+        blueprints = Path(folder) / "blueprints"
+        blueprints.mkdir()
+        shutil.copy(ROOT / "tests/actors/blueprints/courtesy.yaml", blueprints)
         for name, value in {
             "FACTORY_DATA_DIR": folder,
             "FACTORY_MEMORY": "on",
             "FACTORY_PLUGINS": '["tests.actors.greeting"]',
-            "FACTORY_BLUEPRINT_DIR": str(ROOT / "tests/actors/blueprints"),
+            "FACTORY_BLUEPRINT_DIR": str(blueprints),
             "FACTORY_TENANT": "acme",
             "PYTHONPATH": str(ROOT),
         }.items():

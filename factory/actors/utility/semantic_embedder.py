@@ -103,7 +103,7 @@ class SemanticEmbedder(Agent):
         ]
         collection = self.settings.memory_collection
         held = [item for item in found.held if item.collection == collection]
-        work.segment = await asyncio.to_thread(
+        segment = await asyncio.to_thread(
             partial(
                 write_documents,
                 documents,
@@ -125,6 +125,7 @@ class SemanticEmbedder(Agent):
                 ],
             )
         )
+        work.segment = segment and segment.model_copy(update={"artifact_id": artifact.id})
 
     def _loaded(self) -> "Embedder":
         from factory.memory.embedding import EmbedderSpec  # noqa: PLC0415
