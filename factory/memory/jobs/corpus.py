@@ -56,7 +56,7 @@ class JobProgress:
         done: Partitions that are finished.
         total: All partitions.
         chunks: In the finished ones.
-        texts_per_second: Chunks embedded by this run, over the time since the first worker could begin.
+        texts_per_second: Chunks embedded by this run, over the time since it began; workers load the model first.
     """
 
     done: int
@@ -130,7 +130,8 @@ def embed_corpus(
             several times over.
         workers: Most actors; None takes one per GPU, or where there is none, what the CPUs have room for.
         cpus_per_worker: Cores of one actor. Two actors of one core are faster than one of two, and need two models.
-        chunk_apart: Whether other processes read and chunk; None does so where workers have a GPU, which would idle.
+        chunk_apart: Whether other processes read and chunk, if the workers leave a core for them; None does so where
+            workers have a GPU, which would idle.
         progress: Called at the start and whenever a partition is done.
 
     Returns:
