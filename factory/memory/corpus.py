@@ -42,7 +42,7 @@ def job_url(settings: Settings, collection: str, source: str) -> str:
     return f"{settings.segment_url.rstrip('/')}/{collection}/jobs/{name}"
 
 
-async def index_corpus(  # noqa: PLR0917 - each says one thing of the corpus
+async def index_corpus(
     database: Database,
     settings: Settings,
     source: str,

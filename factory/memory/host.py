@@ -86,10 +86,18 @@ class ShardHost:
         """The version of the collection that searches see."""
         return self._shard.version
 
-    def apply(self, delta: ManifestDelta) -> int:
-        """Take over a change; return the version that searches see. See `Shard.apply`."""
+    def held(self) -> tuple[int, tuple[str, ...]]:
+        """Return the version of the collection that searches see, and the URLs of the segments they look at."""
         with self._applying:
-            if delta.version <= self._shard.version:
+            return self._shard.version, tuple(self._refs)
+
+    def apply(self, delta: ManifestDelta) -> int:
+        """Take over a change, unless a later one was told already; return the version that searches see.
+
+        See `Shard.apply`.
+        """
+        with self._applying:
+            if delta.version < self._shard.version:
                 return self._shard.version
             refs = {url: ref for url, ref in self._refs.items() if url not in delta.dropped}
             refs |= {ref.url: ref for ref in delta.added}

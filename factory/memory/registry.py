@@ -8,6 +8,7 @@ order.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from factory.domain.errors import ConflictError, NotFoundError
@@ -82,9 +83,18 @@ DELETE FROM memory_tombstone t WHERE collection = $1 AND sequence < coalesce((
     SELECT min(sequence) FROM memory_segment WHERE collection = $1 AND dropped_version IS NULL
 ), 9223372036854775807)
 """
+_SIZES = """
+SELECT c.name AS collection, c.model, c.dimension, c.version, s.segments, s.rows, s.bytes,
+    (SELECT count(*) FROM memory_document d WHERE d.collection = c.name AND d.chunk_ids <> '{}') AS documents,
+    (SELECT count(*) FROM memory_tombstone t WHERE t.collection = c.name) AS tombstones
+FROM memory_collection c CROSS JOIN LATERAL (
+    SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(size), 0)::bigint AS bytes
+    FROM memory_segment s WHERE s.collection = c.name AND s.dropped_version IS NULL
+) s ORDER BY c.name
+"""
 _URLS = "SELECT url FROM memory_segment WHERE collection = $1"
 _GONE = """
-DELETE FROM memory_segment WHERE collection = $1 AND dropped_at < now() - $2::interval RETURNING id, url
+DELETE FROM memory_segment WHERE collection = $1 AND dropped_at <= clock_timestamp() - $2::interval RETURNING id, url
 """
 
 
@@ -279,6 +289,11 @@ async def take_dropped(connection: Connection, collection: str, grace: timedelta
     """Remove the records of segments that were replaced so long ago that no search reads them; return ids and URLs."""
     rows = await connection.fetch(_GONE, collection, grace)
     return [(row["id"], row["url"]) for row in rows]
+
+
+async def collection_sizes(connection: Connection) -> list[dict[str, Any]]:
+    """Return every collection with its model, and how many documents, segments, rows, bytes and tombstones it has."""
+    return [dict(row) for row in await connection.fetch(_SIZES)]
 
 
 async def known_urls(connection: Connection, collection: str) -> frozenset[str]:

@@ -53,7 +53,9 @@ class Compacted:
     removed: int = 0
 
 
-async def keep_up(database: Database, collection: str, folder: str, *, everything: bool = False) -> Compacted:
+async def keep_up(
+    database: Database, collection: str, folder: str, *, everything: bool = False, grace: timedelta = GRACE
+) -> Compacted:
     """Compact what is due and remove what is done with. Safe beside searches, writers, and itself.
 
     Args:
@@ -61,6 +63,7 @@ async def keep_up(database: Database, collection: str, folder: str, *, everythin
         collection: To compact.
         folder: URL that segments are stored under.
         everything: Rewrite all segments, which rids them of dead rows, instead of long runs of small ones.
+        grace: How long what was replaced is kept for searches that began before.
 
     Raises:
         NotFoundError: There is no such collection.
@@ -70,7 +73,7 @@ async def keep_up(database: Database, collection: str, folder: str, *, everythin
     done = Compacted()
     for run in runs(manifest.added, everything=everything):
         done = _sum(done, await _compact(database, collection, folder, run, manifest))
-    removed = await _remove_dropped(database, collection)
+    removed = await _remove_dropped(database, collection, grace)
     removed += await _remove_orphans(database, collection, folder)
     return _sum(done, Compacted(removed=removed))
 
@@ -115,9 +118,9 @@ async def _compact(
     return Compacted(len(run), int(new is not None), sum(item.rows for item in run), new.rows if new else 0)
 
 
-async def _remove_dropped(database: Database, collection: str) -> int:
+async def _remove_dropped(database: Database, collection: str, grace: timedelta) -> int:
     async with database.transaction() as connection:
-        gone = await registry.take_dropped(connection, collection, GRACE)
+        gone = await registry.take_dropped(connection, collection, grace)
     # Killed here, it leaves orphans, which a later round removes.
     for _, url in gone:
         await asyncio.to_thread(remove_segment, url)

@@ -24,5 +24,5 @@ def cluster() -> Iterator[str]:
             logging_level=logging.ERROR,
             object_store_memory=256 * 1024 * 1024,
         )
-        yield str(context["address"])
+        yield str(context.address_info["address"])
         ray.shutdown()

@@ -51,7 +51,7 @@ def run(source: str | Iterable[Any], output: str, url: str, chunk: Chunker = by_
 
 def rows_of(report: JobReport) -> list[dict[str, Any]]:
     return [
-        row for segment in report.segments for row in pq.read_table(segment.uri.removeprefix("file://")).to_pylist()
+        row for segment in report.segments for row in pq.read_table(segment.url.removeprefix("file://")).to_pylist()
     ]
 
 

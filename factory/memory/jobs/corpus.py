@@ -22,6 +22,7 @@ from factory.memory.jobs.sources import Corpus, Partition
 from factory.memory.jobs.spool import spool
 from factory.memory.jobs.store import JobStore
 from factory.memory.jobs.work import DONE, Chunker, Plan, chunker_name
+from factory.memory.segments import SegmentFile
 
 PARTITION_BYTES = 4 * 1024 * 1024
 _MANIFEST = "job.json"
@@ -29,23 +30,6 @@ _FORMAT = 1
 _AGAIN = "Run it again: it goes on where it stopped."
 
 Source = str | Iterable[Document | Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentFile:
-    """A segment that a job wrote, which never changes.
-
-    Attributes:
-        uri: Its full address.
-        rows: Number of chunks.
-        bytes: Its size.
-        sha256: Of its bytes, 64 hexadecimal digits.
-    """
-
-    uri: str
-    rows: int
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +171,7 @@ def embed_corpus(
         spec=embedder,
         model=model,
         chunker=identity["chunker"],
-        limit=min(chunk_tokens or model.max_tokens, model.max_tokens),
+        limit=min(chunk_tokens or model.chunk_tokens, model.chunk_tokens),
     )
     partitions = [Partition.from_json(value) for value in manifest["partitions"]]
     done = {entry["partition"]: entry for entry in map(json.loads, store.contents(DONE).values())}
