@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pytest
-from ray.util.state import list_actors
 
 from factory.domain.ids import new_id
 from factory.domain.memory import DocumentChunks, NewSegment
@@ -97,10 +97,10 @@ async def nearest(fleet: Fleet, queries: np.ndarray) -> list[list[tuple[bytes, f
     return [list(found) for found in answer.dense]
 
 
-def processes() -> dict[str, int]:
-    """Return the process of each living shard by the actor's name."""
-    actors = list_actors(filters=[("state", "=", "ALIVE"), ("class_name", "=", "ShardActor")], detail=True)
-    return {str(actor.name): int(actor.pid or 0) for actor in actors}
+def processes() -> list[int]:
+    """Return the processes of the living shards."""
+    found = psutil.Process().children(recursive=True)
+    return sorted(process.pid for process in found if "ray::ShardActor" in " ".join(process.cmdline()))
 
 
 @pytest.mark.usefixtures("stopped")
@@ -119,11 +119,11 @@ async def test_killed_shards_come_back_and_say_the_same(database: Database) -> N
     assert all(stats.rows for stats in held.values())
 
     # One shard of one replica: the other replica answers meanwhile, and then both do again.
-    os.kill(processes()["memory-spread-shard-0-0"], signal.SIGKILL)
+    os.kill(processes()[0], signal.SIGKILL)
     for _ in range(4):
         assert await nearest(fleet, queries) == before
     # Every shard at once: nobody can answer until Ray has them back.
-    for pid in processes().values():
+    for pid in processes():
         os.kill(pid, signal.SIGKILL)
     await fill(database, SEGMENTS, 1)
     after = await answered(fleet, queries)
