@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd  # noqa: F401 - pyarrow imports it at its first conversion, which is no part of a restart
 import psutil
 import pyarrow as pa
+import structlog
 from real_texts import embedded, enlarge
 
 from factory.memory.documents import segment_schema
@@ -179,6 +180,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--hash", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     folder = arguments.cache / f"{arguments.size}-{arguments.real}-{arguments.index}"
     if arguments.hash:
         print(json.dumps(_measure(arguments, folder)))

@@ -1,9 +1,9 @@
 """The rule that chooses an index type by the number of vectors.
 
     up to 10,000       flat        every vector is compared; exact, and nothing to build
-    up to 2,000,000    hnsw        a graph of neighbours; the most queries a second at a recall@10 of 0.99
-    above              quantised   inverted lists of 1-bit codes (RaBitQ), the best candidates compared exactly: half as
-                                   quick, built in a tenth of the time, and the codes that every search reads are 1/25
+    up to 1,000,000    hnsw        a graph of neighbours; the most queries a second at a recall@10 of 0.99
+    above              quantised   inverted lists of 1-bit codes (RaBitQ), the best candidates compared exactly; half as
+                                   quick, built in half the time, and what every search reads is 1/25 of the vectors
 
 A setting overrules it. Measured on texts embedded by MiniLM, one thread: docs/decisions/0018.
 """
@@ -15,7 +15,7 @@ from enum import StrEnum
 from factory.domain.errors import BadInputError
 
 FLAT_UP_TO = 10_000
-HNSW_UP_TO = 2_000_000
+HNSW_UP_TO = 1_000_000
 
 # Lists of about 4 * sqrt(n) keep the comparison with their centres as cheap as the reading of the lists probed.
 _LISTS_PER_ROOT = 4
