@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd  # noqa: F401 - pyarrow imports it at its first conversion, which is no part of a restart
 import psutil
 import pyarrow as pa
 import structlog
-from real_texts import embedded, enlarge
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that `benchmarks` is found from anywhere
+
+from benchmarks.real_texts import embedded, enlarge
 from factory.memory.documents import segment_schema
 from factory.memory.filters import Filter
 from factory.memory.index.build import use_threads
@@ -114,6 +115,7 @@ def _options(arguments: argparse.Namespace) -> ShardOptions:
 
 def _measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Start a shard on what is there, and search."""
+    pa.array(["warm"])  # the first conversion imports pandas, which is no part of a restart
     stored = np.load(folder / "truth.npz")
     queries: Vectors = stored["queries"]
     began, spent = time.perf_counter(), time.process_time()

@@ -22,8 +22,8 @@ _LISTS_PER_ROOT = 4
 _MINIMUM_ROWS_PER_LIST = 39  # what k-means asks for at least
 _TRAINING_ROWS_PER_LIST = 40
 # So many lists, and so many times k candidates, bring recall@10 to 0.99 on text from 100,000 to a million vectors.
-_PROBES = 128
-_REFINE = 20
+_PROBES = 256
+_REFINE = 32
 _HNSW_LINKS = 32
 _HNSW_EF_CONSTRUCTION = 80
 _HNSW_EF_SEARCH = 128
