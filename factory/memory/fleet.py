@@ -36,8 +36,8 @@ class ShardClient(Protocol):
         """Return the version of the collection that the shard has, 0 where it has just come up, and its segments."""
         ...
 
-    async def apply(self, delta: ManifestDelta) -> int:
-        """Tell the shard of a change; return the version that it has then."""
+    async def apply(self, delta: ManifestDelta, since: int) -> int:
+        """Tell the shard of what changed since a version; return the version that it has then."""
         ...
 
     async def search(self, request: Request) -> Answer:
@@ -153,13 +153,19 @@ class Fleet:
         if all(self._versions.get((number, name), -1) >= wanted for name in shards):
             return
         async with self._syncing[number]:
-            behind = {name: self._versions.get((number, name), 0) for name in shards}
-            behind = {name: since for name, since in behind.items() if not since or since < wanted}
-            manifests = {since: await self._manifest(since) for since in set(behind.values())}
-            told = await asyncio.gather(
-                *(self._tell(shards[name], name, [*shards], manifests[since]) for name, since in behind.items())
-            )
-            self._versions |= {(number, name): version for name, version in zip(behind, told, strict=True)}
+            for _ in range(_ROUNDS):
+                known = {name: self._versions.get((number, name), 0) for name in shards}
+                behind = {name: since for name, since in known.items() if not since or since < wanted}
+                if not behind:
+                    return
+                manifests = {since: await self._manifest(since) for since in set(behind.values())}
+                told = await asyncio.gather(
+                    *(self._tell(shards[name], name, [*shards], manifests[since]) for name, since in behind.items())
+                )
+                for name, version in zip(behind, told, strict=True):
+                    # A shard that is behind what it was told has come up anew, and is told everything.
+                    self._versions[number, name] = version if version >= wanted else 0
+        raise ShardLostError(f"a shard of {self._collection.name!r} is lost again and again.")
 
     async def _tell(self, shard: ShardClient, name: str, shards: Sequence[str], manifest: Manifest) -> int:
         """Tell a shard what changed; one that is met for the first time may hold what is another's now."""
@@ -170,7 +176,7 @@ class Fleet:
             if version >= manifest.version and placed == set(held):
                 return version
             delta = replace(delta, dropped=tuple(url for url in held if url not in placed))
-        return await shard.apply(delta)
+        return await shard.apply(delta, manifest.since)
 
     async def _manifest(self, since: int) -> Manifest:
         async with self._database.transaction() as connection:

@@ -91,13 +91,18 @@ class ShardHost:
         with self._applying:
             return self._shard.version, tuple(self._refs)
 
-    def apply(self, delta: ManifestDelta) -> int:
-        """Take over a change, unless a later one was told already; return the version that searches see.
+    def apply(self, delta: ManifestDelta, since: int = 0) -> int:
+        """Take over a change, unless a later one was told already; see `Shard.apply`.
 
-        See `Shard.apply`.
+        Args:
+            delta: What changed.
+            since: The version that it begins from. A shard that is not so far, since it has come up anew, leaves it.
+
+        Returns:
+            The version that searches see then.
         """
         with self._applying:
-            if delta.version < self._shard.version:
+            if delta.version < self._shard.version or self._shard.version < since:
                 return self._shard.version
             refs = {url: ref for url, ref in self._refs.items() if url not in delta.dropped}
             refs |= {ref.url: ref for ref in delta.added}

@@ -94,7 +94,7 @@ FROM memory_collection c CROSS JOIN LATERAL (
 """
 _URLS = "SELECT url FROM memory_segment WHERE collection = $1"
 _GONE = """
-DELETE FROM memory_segment WHERE collection = $1 AND dropped_at <= clock_timestamp() - $2::interval RETURNING id, url
+DELETE FROM memory_segment WHERE collection = $1 AND dropped_at <= clock_timestamp() - $2::interval RETURNING id, url, hash, rows, size, sequence
 """
 
 
@@ -285,10 +285,10 @@ async def replace(connection: Connection, collection: str, old: Sequence[Segment
     return version
 
 
-async def take_dropped(connection: Connection, collection: str, grace: timedelta) -> list[tuple[UUID, str]]:
-    """Remove the records of segments that were replaced so long ago that no search reads them; return ids and URLs."""
+async def take_dropped(connection: Connection, collection: str, grace: timedelta) -> list[Segment]:
+    """Remove the records of segments that were replaced so long ago that no search reads them; return them."""
     rows = await connection.fetch(_GONE, collection, grace)
-    return [(row["id"], row["url"]) for row in rows]
+    return [Segment(**dict(row)) for row in rows]
 
 
 async def collection_sizes(connection: Connection) -> list[dict[str, Any]]:

@@ -39,9 +39,9 @@ class LocalShard:
         """Return the version of the collection that the shard has, and its segments."""
         return self._host.held()
 
-    async def apply(self, delta: ManifestDelta) -> int:
+    async def apply(self, delta: ManifestDelta, since: int) -> int:
         """Tell the shard of a change."""
-        return await asyncio.to_thread(self._host.apply, delta)
+        return await asyncio.to_thread(self._host.apply, delta, since)
 
     async def search(self, request: Request) -> Answer:
         """Ask the shard."""
@@ -69,9 +69,9 @@ class ShardActor:
         """Return the version of the collection that the shard has, and its segments."""
         return self._host.held()
 
-    def apply(self, delta: ManifestDelta) -> int:
+    def apply(self, delta: ManifestDelta, since: int) -> int:
         """Tell the shard of a change."""
-        return self._host.apply(delta)
+        return self._host.apply(delta, since)
 
     def search(self, request: Request) -> Answer:
         """Ask the shard."""
@@ -103,9 +103,9 @@ class RayShard:
         held: tuple[int, tuple[str, ...]] = await self._answer(self._actor.held.remote(), _APPLY_SECONDS)
         return held
 
-    async def apply(self, delta: ManifestDelta) -> int:
+    async def apply(self, delta: ManifestDelta, since: int) -> int:
         """Tell the shard of a change."""
-        version: int = await self._answer(self._actor.apply.remote(delta), _APPLY_SECONDS)
+        version: int = await self._answer(self._actor.apply.remote(delta, since), _APPLY_SECONDS)
         return version
 
     async def search(self, request: Request) -> Answer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from factory.domain.errors import ConflictError
 from factory.domain.ids import new_id
 from factory.memory import registry
 from factory.memory.compaction import compact
+from factory.memory.index.files import IndexFiles
 from factory.memory.liveness import Deletion
 from factory.memory.parts import SegmentRef
 from factory.memory.registry import Manifest, Segment
@@ -122,8 +124,11 @@ async def _remove_dropped(database: Database, collection: str, grace: timedelta)
     async with database.transaction() as connection:
         gone = await registry.take_dropped(connection, collection, grace)
     # Killed here, it leaves orphans, which a later round removes.
-    for _, url in gone:
-        await asyncio.to_thread(remove_segment, url)
+    with tempfile.TemporaryDirectory(prefix="factory-upkeep-") as nothing:
+        indexes = IndexFiles(Path(nothing))
+        for segment in gone:
+            await asyncio.to_thread(indexes.remove, segment.url, segment.rows, content_hash=segment.hash)
+            await asyncio.to_thread(remove_segment, segment.url)
     return len(gone)
 
 
