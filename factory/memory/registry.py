@@ -94,7 +94,8 @@ FROM memory_collection c CROSS JOIN LATERAL (
 """
 _URLS = "SELECT url FROM memory_segment WHERE collection = $1"
 _GONE = """
-DELETE FROM memory_segment WHERE collection = $1 AND dropped_at <= clock_timestamp() - $2::interval RETURNING id, url, hash, rows, size, sequence
+DELETE FROM memory_segment WHERE collection = $1 AND dropped_at <= clock_timestamp() - $2::interval
+RETURNING id, url, hash, rows, size, sequence
 """
 
 
