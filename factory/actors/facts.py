@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from factory.artifacts import records
 from factory.control import letters
 from factory.domain.artifact import ArtifactStatus
+from factory.domain.memory import KNOWLEDGE
 from factory.events.contracts.recovery import RecoveryRequested
 from factory.events.delivery import Delivery
 from factory.memory import registry
@@ -43,28 +44,47 @@ async def valid_artifacts(connection: Connection, deliveries: Sequence[Delivery]
 
 
 async def embeddable(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
-    """Return the artifacts that the deliveries say are valid, with what semantic memory holds of earlier versions."""
+    """Return what the deliveries are about, with what semantic memory holds of earlier versions.
+
+    Of artifacts that became valid, the reference; of curated notes, nothing more.
+    """
     named: dict[int, UUID] = {}
+    found: dict[int, JsonValue] = {}
     for delivery in deliveries:
         payload = delivery.event.payload
+        if "notes" in payload:
+            held = await registry.held_documents(connection, str(delivery.event.project_id), KNOWLEDGE)
+            found[delivery.uid] = {"held": [_held(item) for item in held]}
         subject = payload.get("artifact_id", payload.get("vision_artifact_id"))
         if isinstance(subject, str):
             named[delivery.uid] = UUID(subject)
     artifacts = await records.get_many(connection, list(named.values()))
-    found: dict[int, JsonValue] = {}
     for uid, identity in named.items():
         if identity in artifacts:
             artifact = records.reference(artifacts[identity])
             held = await registry.held_documents(connection, str(artifact.project_id), artifact.kind)
-            found[uid] = {
-                "artifact": artifact.model_dump(mode="json"),
-                "held": [{**asdict(item), "chunk_ids": [chunk.hex() for chunk in item.chunk_ids]} for item in held],
-            }
+            found[uid] = {"artifact": artifact.model_dump(mode="json"), "held": [_held(item) for item in held]}
+    return found
+
+
+def _held(item: registry.Held) -> dict[str, JsonValue]:
+    return {**asdict(item), "chunk_ids": [chunk.hex() for chunk in item.chunk_ids]}
+
+
+async def latest_artifacts(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
+    """Return references to the latest valid artifacts of each delivery's project."""
+    found: dict[int, JsonValue] = {}
+    for delivery in deliveries:
+        project_id = delivery.event.project_id
+        if project_id is not None:
+            latest = await records.latest(connection, project_id, status=ArtifactStatus.VALID)
+            found[delivery.uid] = [artifact.model_dump(mode="json") for artifact in latest]
     return found
 
 
 FACTS: dict[str, FactProvider] = {
     "embeddable": embeddable,
+    "latest-artifacts": latest_artifacts,
     "letter-history": letter_history,
     "valid-artifacts": valid_artifacts,
 }

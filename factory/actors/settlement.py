@@ -19,7 +19,7 @@ from factory.domain.ids import event_id_near
 from factory.domain.memory import NewSegment
 from factory.domain.task import TASK_ASSIGNED, EventDraft, Outcome, TaskError
 from factory.events.bus import EventBus
-from factory.events.contracts.system import EmbeddingCompleted
+from factory.events.contracts.memory import EmbeddingCompleted
 from factory.events.delivery import Delivery
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic

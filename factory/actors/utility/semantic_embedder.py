@@ -11,10 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from factory.actors.agent import Agent, AgentSpec, Work
 from factory.domain.artifact import ArtifactRef
 from factory.domain.ids import derived_id
+from factory.domain.memory import KNOWLEDGE
+from factory.events.contracts.memory import KnowledgeCurated
 from factory.settings import Settings
 
 # Every process knows every agent; Arrow and what reads code are loaded by the one that embeds.
 if TYPE_CHECKING:
+    from factory.memory.documents import Document
     from factory.memory.embedding import Embedder
 
 # Tasks of one batch run in threads, and the model is loaded once.
@@ -41,16 +44,16 @@ class HeldDocument(BaseModel):
 
 
 class Embeddable(BaseModel):
-    """What the supervisor looks up: the artifact that became valid, and what memory holds of its earlier versions."""
+    """What the supervisor looks up: the artifact that became valid, if it is one, and what memory holds of it."""
 
     model_config = ConfigDict(frozen=True)
 
-    artifact: ArtifactRef
+    artifact: ArtifactRef | None = None
     held: tuple[HeldDocument, ...] = ()
 
 
 class SemanticEmbedder(Agent):
-    """Chunks an artifact's files, embeds what memory does not hold, and stores one segment.
+    """Chunks an artifact's files, or curated notes, embeds what memory does not hold, and stores one segment.
 
     The supervisor makes the segment part of the collection and publishes `EmbeddingCompleted` in the transaction of
     the acknowledgement. The model is loaded with the first task and stays.
@@ -60,7 +63,7 @@ class SemanticEmbedder(Agent):
         name="semantic-embedder",
         title="Semantic Embedder",
         subcluster="utility",
-        consumes=("ProjectCreated", "ValidationPassed"),
+        consumes=("KnowledgeCurated", "ProjectCreated", "ValidationPassed"),
         facts=("embeddable",),
         batch=8,
         max_size=2,
@@ -76,18 +79,65 @@ class SemanticEmbedder(Agent):
         return settings.embedding_url is not None or importlib.util.find_spec("sentence_transformers") is not None
 
     async def execute(self, work: Work) -> None:
-        """Write the artifact's documents; a sandbox is not remembered, since nothing of it may leave."""
-        from factory.memory.documents import Document  # noqa: PLC0415
+        """Write the documents of an artifact, or the notes; a sandbox is not remembered, nothing of it may leave."""
         from factory.memory.writing import Known, write_documents  # noqa: PLC0415
 
         facts = work.task.facts.get("embeddable")
-        project = work.task.needed_project
-        if facts is None or project.sandbox_of is not None:
+        if facts is None or work.task.needed_project.sandbox_of is not None:
             return
         found = Embeddable.model_validate(facts)
-        artifact = found.artifact
+        collection = self.settings.memory_collection
+        documents = await self._documents(work, found.artifact)
+        subject = found.artifact.id if found.artifact else work.task.id
+        segment = await asyncio.to_thread(
+            partial(
+                write_documents,
+                documents,
+                segment_id=derived_id("segment", collection, subject),
+                collection=collection,
+                folder=self.settings.segment_url,
+                embedder=await asyncio.to_thread(self._loaded),
+                version=max((document.version for document in documents), default=1),
+                known=[
+                    Known(
+                        item.tenant,
+                        item.key,
+                        item.kind,
+                        item.project_id,
+                        tuple(bytes.fromhex(chunk) for chunk in item.chunk_ids),
+                        item.url,
+                    )
+                    for item in found.held
+                    if item.collection == collection
+                ],
+            )
+        )
+        work.segment = segment and segment.model_copy(
+            update={"artifact_id": found.artifact.id if found.artifact else None}
+        )
+
+    async def _documents(self, work: Work, artifact: ArtifactRef | None) -> "list[Document]":
+        from factory.memory.documents import Document  # noqa: PLC0415
+
+        project = work.task.needed_project
+        if artifact is None:
+            curated = KnowledgeCurated.model_validate(work.task.payload, extra="ignore")
+            return [
+                Document(
+                    key=f"{project.id}/{KNOWLEDGE}/{note.name}",
+                    text=note.text,
+                    path=f"{note.name}.md",
+                    tenant=project.tenant,
+                    project_id=str(project.id),
+                    kind=KNOWLEDGE,
+                    version=curated.revision,
+                    agent="knowledge-base-manager",
+                    created_at=project.updated_at,
+                )
+                for note in curated.notes
+            ]
         content = await self.read(artifact)
-        documents = [
+        return [
             Document(
                 key=f"{project.id}/{artifact.kind}/{path}",
                 text=text,
@@ -101,31 +151,6 @@ class SemanticEmbedder(Agent):
             )
             for path, text in sorted(content.files.items())
         ]
-        collection = self.settings.memory_collection
-        held = [item for item in found.held if item.collection == collection]
-        segment = await asyncio.to_thread(
-            partial(
-                write_documents,
-                documents,
-                segment_id=derived_id("segment", collection, artifact.id),
-                collection=collection,
-                folder=self.settings.segment_url,
-                embedder=await asyncio.to_thread(self._loaded),
-                version=artifact.version,
-                known=[
-                    Known(
-                        item.tenant,
-                        item.key,
-                        item.kind,
-                        item.project_id,
-                        tuple(bytes.fromhex(chunk) for chunk in item.chunk_ids),
-                        item.url,
-                    )
-                    for item in held
-                ],
-            )
-        )
-        work.segment = segment and segment.model_copy(update={"artifact_id": artifact.id})
 
     def _loaded(self) -> "Embedder":
         from factory.memory.embedding import EmbedderSpec  # noqa: PLC0415

@@ -83,25 +83,6 @@ class ArtifactCommitted(Payload, topics=_SYSTEM):
     commit: str
 
 
-class EmbeddingCompleted(Payload, topics=_SYSTEM):
-    """A document is in semantic memory, and found by every search that asks for this version or a later one.
-
-    Attributes:
-        artifact_id: The artifact it is, if it is one.
-        version: Of the collection.
-        chunks: How many the document has.
-        embedded: How many of them were new; the vectors of the others were known.
-    """
-
-    collection: str
-    segment_id: UUID
-    artifact_id: UUID | None = None
-    version: int = Field(ge=1)
-    chunks: int = Field(ge=1)
-    embedded: int = Field(ge=0)
-    model: str
-
-
 class TaskFailed(Payload, topics=_SYSTEM):
     """A task ended without a result and will not be tried again."""
 
