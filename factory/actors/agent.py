@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from factory.artifacts.blobs import BlobStore
 from factory.domain.artifact import ArtifactRef, Content
-from factory.domain.errors import ErrorCategory, TerminalError
+from factory.domain.errors import ErrorCategory, FactoryError, TerminalError
 from factory.domain.ids import derived_id
-from factory.domain.memory import NewSegment
+from factory.domain.memory import SIMILAR_ARTIFACTS, NewSegment, RecalledPassage
 from factory.domain.task import (
     TASK_ASSIGNED,
     ArtifactDraft,
@@ -33,10 +34,13 @@ from factory.recovery.classification import classify
 from factory.settings import Settings
 from factory.skills.catalogue import Catalogue
 from factory.skills.planner import plan
-from factory.skills.skill import Skill, SkillContext, SkillResult
+from factory.skills.skill import Recalled, Skill, SkillContext, SkillResult
 from factory.skills.validation import correct
 
+_log = structlog.stdlib.get_logger(__name__)
 _CACHED_CONTENTS = 64
+# Artifacts of other projects that are read for one task at most, the most fitting first.
+_RECALLED_ARTIFACTS = 8
 
 
 class AgentSpec(BaseModel):
@@ -50,6 +54,8 @@ class AgentSpec(BaseModel):
         produces: Artifact kinds it can make.
         skills: Names of the skills it may use.
         facts: What the supervisor looks up for its tasks, by the names of `factory.actors.facts`.
+        questions: By the kind to make, what `similar-artifacts` are looked for; where a kind has none, what its inputs
+            are about.
         batch: Most tasks handed to one actor at once.
         concurrency: Most tasks in flight in one actor; one batch unless given.
         min_size: Actors kept while there is nothing to do.
@@ -67,6 +73,7 @@ class AgentSpec(BaseModel):
     produces: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
+    questions: Mapping[str, tuple[str, ...]] = {}
     batch: int = Field(default=8, ge=1)
     concurrency: int | None = Field(default=None, ge=1)
     min_size: int = Field(default=0, ge=0)
@@ -80,6 +87,7 @@ class Work:
     task: Task
     spans: list[StageSpan] = field(default_factory=list)
     inputs: dict[str, Content] = field(default_factory=dict)
+    memory: tuple[Recalled, ...] = ()
     chain: tuple[Skill, ...] = ()
     result: SkillResult | None = None
     content: Content | None = None
@@ -145,6 +153,8 @@ class Agent:
             with work.stage("load") as noted:
                 await self.load(work)
                 noted["inputs"] = sorted(work.inputs)
+                if SIMILAR_ARTIFACTS in task.facts:
+                    noted["recalled"] = len(work.memory)
             with work.stage("plan") as noted:
                 self.plan(work)
                 noted["skills"] = [skill.name for skill in work.chain]
@@ -177,7 +187,9 @@ class Agent:
             )
 
     async def load(self, work: Work) -> None:
-        """Stage 2: read the input artifacts, from the session cache where they were read before."""
+        """Stage 2: read the input artifacts and what is recalled, from the session cache where that has it."""
+        if work.task.facts.get(SIMILAR_ARTIFACTS):
+            work.memory = await self._recalled(work.task.facts[SIMILAR_ARTIFACTS])
         if not work.task.inputs:
             return
         contents = await asyncio.gather(*(self.read(ref) for ref in work.task.inputs))
@@ -194,7 +206,7 @@ class Agent:
         made: dict[str, Content] = {}
         for skill in work.chain:
             context = SkillContext(
-                work.task.needed_project, {**work.inputs, **made}, work.task.parameters, self.settings
+                work.task.needed_project, {**work.inputs, **made}, work.task.parameters, self.settings, work.memory
             )
             work.result = await _call(skill, context)
             made[skill.produces] = work.result.content
@@ -220,14 +232,19 @@ class Agent:
             return
         stored = await asyncio.to_thread(self.store.put_content, work.content)
         self._remember(stored.hash, work.content)
-        metadata = work.result.metadata if work.result else {}
+        recalled = work.result.recalled if work.result else ()
+        metadata = dict(work.result.metadata) if work.result else {}
+        if recalled:
+            metadata["recalled"] = [_source(passage) for passage in recalled]
+        sources = [ref.id for ref in work.task.inputs]
+        sources += [passage.artifact.id for passage in recalled if passage.artifact]
         work.draft = ArtifactDraft(
             id=derived_id(work.task.id, work.task.goal),
             kind=work.task.goal,
             hash=stored.hash,
             uri=stored.uri,
             size=stored.size,
-            inputs=tuple(ref.id for ref in work.task.inputs),
+            inputs=tuple(dict.fromkeys(sources)),
             metadata=metadata,
         )
 
@@ -264,10 +281,38 @@ class Agent:
         self._remember(ref.hash, content)
         return content
 
+    async def _recalled(self, fact: JsonValue) -> tuple[Recalled, ...]:
+        """Return what memory told, with the artifacts that can be read: memory helps, and never hinders."""
+        if not isinstance(fact, list):
+            return ()
+        passages = [RecalledPassage.model_validate(item) for item in fact]
+        refs = {passage.artifact.id: passage.artifact for passage in passages if passage.artifact}
+        contents: dict[object, Content] = {}
+        for ref in [*refs.values()][:_RECALLED_ARTIFACTS]:
+            try:
+                contents[ref.id] = await self.read(ref)
+            except (FactoryError, ValueError, OSError) as error:
+                _log.warning("recalled_artifact_unreadable", artifact=str(ref.id), reason=str(error))
+        return tuple(
+            Recalled(passage, contents.get(passage.artifact.id) if passage.artifact else None) for passage in passages
+        )
+
     def _remember(self, content_hash: str, content: Content) -> None:
         self._contents[content_hash] = content
         while len(self._contents) > _CACHED_CONTENTS:
             self._contents.popitem(last=False)
+
+
+def _source(passage: RecalledPassage) -> JsonValue:
+    """Return what an artifact's metadata says of a passage that went into it."""
+    return {
+        "project_id": passage.project_id,
+        "kind": passage.kind,
+        "version": passage.version,
+        "document_key": passage.document_key,
+        "chunk_id": passage.chunk_id,
+        "artifact_id": str(passage.artifact.id) if passage.artifact else None,
+    }
 
 
 async def _call(skill: Skill, context: SkillContext) -> SkillResult:

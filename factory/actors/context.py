@@ -19,6 +19,7 @@ from factory.control.projects import get_projects
 from factory.domain.artifact import ArtifactStatus
 from factory.domain.errors import ErrorCategory, FactoryError, NotFoundError, TerminalError
 from factory.domain.ids import derived_id
+from factory.domain.memory import SIMILAR_ARTIFACTS
 from factory.domain.project import Project
 from factory.domain.task import ARTIFACT_CREATED, TASK_ASSIGNED, VALIDATE, Task, TaskError
 from factory.events.contracts.system import ArtifactCreated
@@ -69,7 +70,8 @@ async def prepare(
     """
     ids = {delivery.event.project_id for delivery in deliveries} - {None}
     projects = await get_projects(connection, [key for key in ids if key is not None])
-    found = {name: await FACTS[name](connection, deliveries) for name in facts}
+    # What memory holds is looked up afterwards: a search must not hold a transaction open.
+    found = {name: await FACTS[name](connection, deliveries) for name in facts if name != SIMILAR_ARTIFACTS}
     lookup = _Lookup(connection, blueprint_dir, projects, found)
     jobs: list[Job] = []
     unready: list[Unready] = []

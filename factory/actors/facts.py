@@ -1,6 +1,7 @@
 """Facts: what the supervisor looks up for agents, which have no database connection of their own.
 
-An agent names the facts it needs in its `AgentSpec.facts`; they arrive in `Task.facts` under the same names.
+An agent names the facts it needs in its `AgentSpec.facts`; they arrive in `Task.facts` under the same names. One more,
+`similar-artifacts`, comes from memory: see `factory.actors.recall`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

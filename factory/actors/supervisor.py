@@ -19,6 +19,7 @@ from factory.actors.control_loop import ControlPlane
 from factory.actors.demand import Demand
 from factory.actors.holdings import Holdings
 from factory.actors.pool import Pool, PoolSize, Seat, WorkerLostError
+from factory.actors.recall import Recall
 from factory.actors.roster import load_roster
 from factory.actors.settlement import Result, Settler
 from factory.actors.subscriptions import CONTROL, PROLONG_SECONDS, agent_of, agent_subscriptions, topics_of
@@ -33,6 +34,7 @@ from factory.control.recovery import Recovery
 from factory.domain.task import TASK_ASSIGNED, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery, Owner
+from factory.memory.sharing import Sharing
 from factory.observability.logs import configure_logging
 from factory.observability.traces import Tracing, start_tracing
 from factory.recovery.classification import classify
@@ -76,6 +78,8 @@ class Supervisor:
         self._finished: asyncio.Queue[Result] = asyncio.Queue()
         self._drain_asked = asyncio.Event()
         self._tracing: Tracing | None = None
+        self._sharing = Sharing.load(settings.memory_sharing)
+        self._recall: Recall | None = None
         self._control_busy: set[str] = set()
 
     async def run(self) -> None:
@@ -133,6 +137,8 @@ class Supervisor:
             recovery=recoverer,
             policies=policies,
         )
+        self._recall = Recall.on_cluster(self._database, store, settings, self._sharing)
+        self._recall.begin()
         self._owner: Owner = await self._bus.register(self._name, lease=settings.lease)
 
     async def _shut_down(self) -> None:
@@ -141,6 +147,8 @@ class Supervisor:
         await asyncio.gather(*self._running, return_exceptions=True)
         for pool in self._pools.values():
             pool.close()
+        if self._recall is not None:
+            await self._recall.close()
         with contextlib.suppress(Exception):
             await self._bus.retire(self._owner)
         if self._tracing is not None:
@@ -297,7 +305,7 @@ class Supervisor:
             self._holdings.let_go(item.delivery for item in unready)
 
         await self._persistently(look_up)
-        return jobs
+        return await self._recall.add(jobs, pool.spec) if self._recall else jobs
 
     async def _settle_finished(self) -> None:
         group = [await self._finished.get()]

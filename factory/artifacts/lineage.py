@@ -1,6 +1,6 @@
 """Where everything came from: artifacts, the events and tasks that made them, their inputs and commits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,13 +17,16 @@ ROOT_KIND = "vision"
 
 _PAGE = 500
 
-# Visits each artifact once, because UNION drops those already found: diamonds stay cheap and a cycle ends.
-# Uses artifact_input_pkey.
+# Visits each artifact once, because UNION drops those already found: diamonds stay cheap and a cycle ends. What was
+# reused of another project is not followed further: how that came about is that project's own business.
+# Uses artifact_pkey and artifact_input_pkey.
 _ANCESTORS = """
 WITH RECURSIVE chain (id) AS (
     SELECT $1::uuid
     UNION
-    SELECT i.input_id FROM chain c JOIN artifact_input i ON i.artifact_id = c.id
+    SELECT i.input_id FROM chain c
+    JOIN artifact a ON a.id = c.id AND a.project_id = $2
+    JOIN artifact_input i ON i.artifact_id = c.id
 )
 SELECT id FROM chain
 """
@@ -48,6 +51,7 @@ class Relation(StrEnum):
     """What an edge says; read as `source relation target`."""
 
     DERIVED_FROM = "derived-from"
+    REUSED = "reused"
     ANNOUNCED_BY = "announced-by"
     MADE_BY = "made-by"
     READ = "read"
@@ -64,6 +68,7 @@ class ArtifactNode(_Node):
 
     type: Literal["artifact"] = "artifact"
     id: UUID
+    project_id: UUID
     kind: str
     version: int
     hash: str
@@ -123,7 +128,8 @@ class Lineage(_Node):
     """The graph of one project.
 
     Attributes:
-        nodes: Artifacts in the order they were made, then tasks, events in order, commits in order.
+        nodes: Artifacts in the order they were made, then those of other projects that they reused, tasks, events in
+            order, commits in order.
     """
 
     project_id: UUID
@@ -145,6 +151,7 @@ class TreeItem:
 
     Attributes:
         also_from: Artifacts it was derived from beside the one it stands under.
+        reused: Artifacts of other projects that memory gave.
         children: What was derived from it last; every artifact stands in the tree once.
     """
 
@@ -152,6 +159,7 @@ class TreeItem:
     task: TaskNode | None
     commit: CommitNode | None
     also_from: tuple[ArtifactNode, ...]
+    reused: tuple[ArtifactNode, ...]
     children: tuple["TreeItem", ...]
 
 
@@ -163,11 +171,14 @@ def key_of(node: ArtifactNode | TaskNode | EventNode | CommitNode) -> str:
 async def lineage(connection: Connection, project_id: UUID) -> Lineage:
     """Return everything between a project's vision and its artifacts and commits."""
     artifacts = await project_artifacts(connection, project_id)
+    own = {artifact.id for artifact in artifacts}
+    foreign = await get_many(connection, {source for artifact in artifacts for source in artifact.inputs} - own)
+    reused = sorted(foreign.values(), key=lambda artifact: artifact.sequence)
     tasks = await connection.fetch(_TASKS, list({artifact.task_id for artifact in artifacts}))
     commits = await connection.fetch(_COMMITS, project_id)
     events = await connection.fetch(_EVENTS, project_id)
     edges = [
-        *_artifact_edges(artifacts, {row["id"] for row in tasks}),
+        *_artifact_edges(artifacts, foreign, {row["id"] for row in tasks}),
         *(_edge("task", row["id"], Relation.READ, "artifact", source) for row in tasks for source in row["input_ids"]),
         *(_edge("artifact", row["artifact_id"], Relation.COMMITTED_AS, "commit", row["id"]) for row in commits),
     ]
@@ -176,7 +187,7 @@ async def lineage(connection: Connection, project_id: UUID) -> Lineage:
     return Lineage(
         project_id=project_id,
         nodes=(
-            *(ArtifactNode.model_validate(artifact.model_dump()) for artifact in artifacts),
+            *(ArtifactNode.model_validate(artifact.model_dump()) for artifact in (*artifacts, *reused)),
             *(TaskNode.model_validate(dict(row)) for row in tasks),
             *(EventNode.model_validate(known[event_id]) for event_id in known if event_id in reached),
             *(CommitNode.model_validate(dict(row)) for row in commits),
@@ -188,13 +199,15 @@ async def lineage(connection: Connection, project_id: UUID) -> Lineage:
 async def chain(connection: Connection, artifact_id: UUID) -> list[StoredArtifact]:
     """Return an artifact and everything it was derived from, newest first: a whole chain ends with the vision.
 
+    What was reused of other projects follows after that.
+
     Raises:
         NotFoundError: There is no such artifact.
     """
-    await get(connection, artifact_id)
-    ids = [row["id"] for row in await connection.fetch(_ANCESTORS, artifact_id)]
+    project_id = (await get(connection, artifact_id)).project_id
+    ids = [row["id"] for row in await connection.fetch(_ANCESTORS, artifact_id, project_id)]
     found = await get_many(connection, ids)
-    return sorted(found.values(), key=lambda artifact: artifact.sequence, reverse=True)
+    return sorted(found.values(), key=lambda item: (item.project_id == project_id, item.sequence), reverse=True)
 
 
 async def project_artifacts(connection: Connection, project_id: UUID) -> list[StoredArtifact]:
@@ -210,10 +223,15 @@ async def project_artifacts(connection: Connection, project_id: UUID) -> list[St
 
 def as_tree(graph: Lineage) -> tuple[TreeItem, ...]:
     """Return the artifacts as trees, each under the newest artifact it was derived from."""
-    artifacts = [node for node in graph.nodes if isinstance(node, ArtifactNode)]
+    every = [node for node in graph.nodes if isinstance(node, ArtifactNode)]
+    artifacts = [node for node in every if node.project_id == graph.project_id]
+    foreign = {key_of(node): node for node in every if node.project_id != graph.project_id}
     order = {key_of(node): number for number, node in enumerate(artifacts)}
     sources: dict[str, list[str]] = {key: [] for key in order}
+    reused: dict[str, list[ArtifactNode]] = {}
     for edge in graph.edges:
+        if edge.relation is Relation.REUSED and edge.target in foreign:
+            reused.setdefault(edge.source, []).append(foreign[edge.target])
         if edge.relation is Relation.DERIVED_FROM and edge.target in order:
             sources[edge.source].append(edge.target)
     for found in sources.values():
@@ -230,16 +248,18 @@ def as_tree(graph: Lineage) -> tuple[TreeItem, ...]:
             task=task if isinstance(task, TaskNode) else None,
             commit=commit if isinstance(commit, CommitNode) else None,
             also_from=tuple(artifacts[order[source]] for source in sources[key][:-1]),
+            reused=tuple(reused.get(key, ())),
             children=tuple(item(child) for child in artifacts if sources[key_of(child)][-1:] == [key]),
         )
 
     return tuple(item(node) for node in artifacts if not sources[key_of(node)])
 
 
-def _artifact_edges(artifacts: Iterable[StoredArtifact], tasks: set[UUID]) -> Iterable[Edge]:
+def _artifact_edges(artifacts: Iterable[StoredArtifact], foreign: Collection[UUID], tasks: set[UUID]) -> Iterable[Edge]:
     for artifact in artifacts:
         for source in artifact.inputs:
-            yield _edge("artifact", artifact.id, Relation.DERIVED_FROM, "artifact", source)
+            relation = Relation.REUSED if source in foreign else Relation.DERIVED_FROM
+            yield _edge("artifact", artifact.id, relation, "artifact", source)
         if artifact.task_id in tasks:
             yield _edge("artifact", artifact.id, Relation.MADE_BY, "task", artifact.task_id)
 

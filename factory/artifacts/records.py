@@ -50,6 +50,12 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING
 
 _BY_ID = f"SELECT {_COLUMNS} FROM artifact a WHERE a.id = ANY($1::uuid[])"  # noqa: S608 - constants only
 
+# Uses artifact_project_id_kind_version_key.
+_BY_VERSION = f"""
+SELECT {_COLUMNS} FROM unnest($1::uuid[], $2::text[], $3::int[]) AS w (project_id, kind, version)
+JOIN artifact a ON a.project_id = w.project_id AND a.kind = w.kind AND a.version = w.version
+"""  # noqa: S608 - constants only
+
 # Uses artifact_project_id_kind_version_key backwards.
 _LATEST = f"""
 SELECT DISTINCT ON (a.kind) {_COLUMNS} FROM artifact a
@@ -207,6 +213,17 @@ async def get_many(connection: Connection, artifact_ids: Iterable[UUID]) -> dict
     """Return those of the artifacts that exist, by id."""
     rows = await connection.fetch(_BY_ID, list(set(artifact_ids)))
     return {row["id"]: artifact_from_row(dict(row)) for row in rows}
+
+
+async def get_versions(
+    connection: Connection, versions: Iterable[tuple[UUID, str, int]]
+) -> dict[tuple[UUID, str, int], StoredArtifact]:
+    """Return those of the artifacts that exist, each by its project, kind and version."""
+    wanted = sorted(set(versions))
+    columns = ([item[place] for item in wanted] for place in range(3))
+    rows = await connection.fetch(_BY_VERSION, *columns)
+    found = (artifact_from_row(dict(row)) for row in rows)
+    return {(artifact.project_id, artifact.kind, artifact.version): artifact for artifact in found}
 
 
 async def latest(

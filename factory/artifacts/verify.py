@@ -52,9 +52,9 @@ async def verify(
     """Check everything stored of a project; an empty answer means that all of it holds.
 
     Every artifact's bytes have the recorded hash and size; every version of a kind exists once, without gaps;
-    every artifact was derived from the vision; every recorded commit exists with the artifact's trailers and
-    files, in the recorded order, and `main` holds them all; a released project has a commit of every valid
-    artifact.
+    every artifact was derived from the vision, and of other projects only from what memory gave it; every recorded
+    commit exists with the artifact's trailers and files, in the recorded order, and `main` holds them all; a released
+    project has a commit of every valid artifact.
 
     Args:
         connection: Where the records are read.
@@ -126,8 +126,16 @@ def _check_ancestry(artifacts: Sequence[StoredArtifact]) -> Iterator[Problem]:
     for artifact in artifacts:
         if artifact.id not in reached:
             yield Problem("ancestry", name_of(artifact), "it was not derived from the vision")
-        for foreign in set(artifact.inputs) - own:
+        for foreign in set(artifact.inputs) - own - _recalled(artifact):
             yield Problem("ancestry", name_of(artifact), f"its input {foreign} belongs to another project")
+
+
+def _recalled(artifact: StoredArtifact) -> set[UUID]:
+    """Return the artifacts of other projects that memory gave, and that the artifact says were used."""
+    entries = artifact.metadata.get("recalled")
+    listed = entries if isinstance(entries, list) else []
+    ids = [entry.get("artifact_id") for entry in listed if isinstance(entry, dict)]
+    return {UUID(key) for key in ids if isinstance(key, str)}
 
 
 def _check_complete(artifacts: Iterable[StoredArtifact], recorded: Iterable[ArtifactCommit]) -> Iterator[Problem]:

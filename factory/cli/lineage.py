@@ -47,4 +47,7 @@ def _label(item: TreeItem) -> Text:
     if item.also_from:
         others = sorted(f"{source.kind} v{source.version}" for source in item.also_from)
         label.append(f"  also from {', '.join(others)}", style="dim")
+    if item.reused:
+        others = sorted(f"{source.kind} v{source.version} of {short(source.project_id)}" for source in item.reused)
+        label.append(f"  reused {', '.join(others)}", style="magenta")
     return label

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.recovery.escalation import Name, Texts
-from factory.recovery.rule_files import check_names, load_rules
+from factory.storage.rule_files import check_names, load_rules
 
 _PLACE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 _OPERATORS = frozenset({"exists", "any_of", "like", "at_least", "at_most"})

@@ -1,11 +1,16 @@
-"""What an embedder answers: a stored segment that is to become part of a collection."""
+"""What goes into memory, a stored segment that is to become part of a collection, and what comes out for agents."""
 
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from factory.domain.artifact import ArtifactRef
+
 # The kind of documents that hold what was curated, rather than a file of an artifact.
 KNOWLEDGE = "knowledge"
+# The fact under which agents find what memory holds of other projects, and what it is when nobody could tell.
+SIMILAR_ARTIFACTS = "similar-artifacts"
+UNAVAILABLE = "unavailable"
 
 
 class _Frozen(BaseModel):
@@ -56,3 +61,32 @@ class NewSegment(_Frozen):
     documents: tuple[DocumentChunks, ...]
     artifact_id: UUID | None = None
     embedded: int = Field(default=0, ge=0)
+
+
+class RecalledPassage(_Frozen):
+    """A passage of an earlier project that the reading project may see.
+
+    Attributes:
+        document_key: Of the document that it stands in.
+        project_id: Empty where it belongs to no project.
+        project: The project's name.
+        kind: The artifact's kind.
+        version: Of the document.
+        path: File name or path.
+        title: Where in the document it stands.
+        score: Comparable within one answer only.
+        chunk_id: 32 hexadecimal digits.
+        artifact: That it is of; None where it belongs to none.
+    """
+
+    document_key: str
+    project_id: str
+    project: str = ""
+    kind: str
+    version: int
+    path: str
+    title: str
+    text: str
+    score: float
+    chunk_id: str
+    artifact: ArtifactRef | None = None

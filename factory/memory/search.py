@@ -9,7 +9,7 @@ import numpy as np
 
 from factory.domain.errors import BadInputError
 from factory.memory.documents import embedded_text
-from factory.memory.embedding import Embedder
+from factory.memory.embedding import Embedder, Vectors
 from factory.memory.filters import Filter
 from factory.memory.fleet import Fleet
 from factory.memory.fusion import Content, Ranking, Scored, Source, content_of, fuse
@@ -85,6 +85,7 @@ class Searcher:
         mode: Mode = Mode.HYBRID,
         condition: Filter | None = None,
         min_version: int = 0,
+        vectors: Vectors | None = None,
     ) -> list[list[Hit]]:
         """Return the best passages for each query.
 
@@ -95,6 +96,7 @@ class Searcher:
             condition: What the passages must meet.
             min_version: The version of the collection that the answer must reflect, such as that of an
                 `EmbeddingCompleted`. What was committed before the call is always found.
+            vectors: (q, dimension), of the queries, where the collection's model has embedded them elsewhere.
 
         Raises:
             BadInputError: A query is empty or too long, there are too many, or `k` is out of bounds.
@@ -102,15 +104,7 @@ class Searcher:
         """
         _check(queries, k)
         depth = max(_DEPTH, _FACTOR * k) if mode is Mode.HYBRID or self._reranker else k
-        vectors = None
-        if mode is not Mode.KEYWORD:
-            if self._embedder is None:
-                raise BadInputError(
-                    "there is no embedder to search by meaning.", remedy="Search by keywords.", field="mode"
-                )
-            vectors = await asyncio.to_thread(self._embedder.embed, list(queries))
-            if not np.isfinite(vectors).all():
-                raise BadInputError("a query has no meaning to the model.", remedy="Use words.", field="query")
+        vectors = None if mode is Mode.KEYWORD else await self._vectors(queries, vectors)
         texts = tuple(queries) if mode is not Mode.DENSE else ()
         answer = await self._fleet.search(Request(texts, vectors, depth, condition, min_version))
         nothing: tuple[Found, ...] = ((),) * len(queries)  # type: ignore[assignment]
@@ -121,6 +115,17 @@ class Searcher:
             await self._ranked(query, k, mode, dense[number], keyword[number], passages)
             for number, query in enumerate(queries)
         ]
+
+    async def _vectors(self, queries: Sequence[str], given: Vectors | None) -> Vectors:
+        if given is None:
+            if self._embedder is None:
+                raise BadInputError(
+                    "there is no embedder to search by meaning.", remedy="Search by keywords.", field="mode"
+                )
+            given = await asyncio.to_thread(self._embedder.embed, list(queries))
+        if not np.isfinite(given).all():
+            raise BadInputError("a query has no meaning to the model.", remedy="Use words.", field="query")
+        return given
 
     async def _ranked(  # noqa: PLR0917 - one thought, cut off from its only caller for its length
         self, query: str, k: int, mode: Mode, dense: Found, keyword: Found, passages: dict[bytes, Passage]

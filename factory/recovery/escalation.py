@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from factory.domain.errors import ErrorCategory
 from factory.domain.recovery import Criticality, Fallback, Letter, RecoveryAction, Severity
 from factory.recovery.policy import DelayRange
-from factory.recovery.rule_files import check_names, load_rules
+from factory.storage.rule_files import check_names, load_rules
 
 STAKEHOLDERS = "stakeholders"
 _CONDITIONAL = frozenset({RecoveryAction.REDRIVE, RecoveryAction.REASSIGN})

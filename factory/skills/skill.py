@@ -1,6 +1,6 @@
 """What a skill is: a typed function from input artifacts to artifact content."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from factory.domain.artifact import Content
 from factory.domain.errors import ErrorCategory, TerminalError
+from factory.domain.memory import RecalledPassage
 from factory.domain.project import Project
 from factory.domain.task import Finding
 from factory.settings import Settings
@@ -22,6 +23,25 @@ class Make(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Recalled:
+    """What memory holds of an earlier project that this one may see.
+
+    Attributes:
+        passage: What was found, and where.
+        content: The whole artifact that it stands in; None where there is none, or it could not be read.
+    """
+
+    passage: RecalledPassage
+    content: Content | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words."""
+        passage = self.passage
+        return f"project {passage.project or passage.project_id}, {passage.kind} v{passage.version}"
+
+
+@dataclass(frozen=True, slots=True)
 class SkillContext:
     """What a skill may know.
 
@@ -30,12 +50,15 @@ class SkillContext:
         inputs: Content of each input artifact by kind.
         parameters: The blueprint step's parameters.
         settings: Of the factory, for skills that run programs or call services.
+        memory: What memory holds of other projects, the most fitting first; empty unless the agent asks for it and a
+            rule of sharing lets this project see more than itself. A skill works without it.
     """
 
     project: Project
     inputs: Mapping[str, Content]
     parameters: Mapping[str, JsonValue] = field(default_factory=dict)
     settings: Settings = field(default_factory=Settings)
+    memory: Sequence[Recalled] = ()
 
     def input(self, kind: str) -> Content:
         """Return the content of one input artifact.
@@ -56,11 +79,16 @@ class SkillContext:
 
 @dataclass(frozen=True, slots=True)
 class SkillResult:
-    """Content made by a skill, and what it wants recorded beside it."""
+    """Content made by a skill, and what it wants recorded beside it.
+
+    Attributes:
+        recalled: What of memory went into the content; it is recorded among what the artifact was derived from.
+    """
 
     content: Content
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    recalled: tuple[RecalledPassage, ...] = ()
 
 
 SkillFunction = Callable[[SkillContext], "SkillResult | Awaitable[SkillResult]"]

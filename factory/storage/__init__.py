@@ -1,1 +1,1 @@
-"""PostgreSQL: the embedded server or an external one, the connection pool, the migrations."""
+"""PostgreSQL (the embedded server or an external one, the connection pool, the migrations), and files of rules."""

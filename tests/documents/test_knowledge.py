@@ -35,14 +35,11 @@ def test_equal_artifacts_teach_the_same(products: Products) -> None:
     assert distil("Clinic", contents(products["clinic"]())) == distil("Clinic", contents(products["clinic"]()))
 
 
-def test_the_notes_of_any_product_fit_into_an_event(products: Products) -> None:
-    model = products["clinic"]()
-    entity = model.entities[0]
-    many = tuple(
-        entity.model_copy(update={"name": f"Thing{number}", "description": "x" * 9_000}) for number in range(90)
-    )
-    huge = model.model_copy(update={"entities": many})
-    curated = KnowledgeCurated(revision=1, notes=distil("Clinic", contents(huge)))
+@pytest.mark.parametrize("name", ["clinic", "hostile", "large", "silent", "tiny", "cyclic"])
+def test_the_notes_of_any_product_fit_into_an_event(products: Products, name: str) -> None:
+    curated = KnowledgeCurated(revision=1, notes=distil("Any", contents(products[name]())))
+    assert len(curated.notes) > 1
+    assert all(note.text.strip() and len(note.text) <= 4_000 for note in curated.notes)
     assert len(curated.model_dump_json()) < 256 * 1024
 
 

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from factory.actors.agent import Agent, AgentSpec
+from factory.domain.memory import SIMILAR_ARTIFACTS
 
 
 class SolutionArchitect(Agent):
@@ -20,4 +21,19 @@ class SolutionArchitect(Agent):
             "native-domain-model",
             "native-architecture",
         ),
+        facts=(SIMILAR_ARTIFACTS,),
+        questions={
+            "architecture": (
+                "decision: where to keep the data, database",
+                "decision: packages, layers, separation",
+                "decision: authentication, tokens, roles",
+                "decision: errors and problem documents",
+                "decision: publish events, outbox",
+                "decision: states and transitions, lifecycle",
+                "decision: uniqueness, indexes, limits, locks",
+                "decision: ownership, permissions, personal data",
+                "decision: deletion, references, link tables",
+                "decision: exact numbers, money",
+            )
+        },
     )

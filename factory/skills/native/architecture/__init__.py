@@ -1,8 +1,11 @@
 """From the model, the backlog and the requirements to the architecture and the decisions behind it."""
 
+from pydantic import JsonValue
+
 from factory.domain.artifact import Content
 from factory.domain.documents import Backlog, ProductRequirements
 from factory.domain.product import DomainModel
+from factory.skills.native.architecture.citations import cite
 from factory.skills.native.architecture.decisions import decide
 from factory.skills.native.architecture.document import render, render_decision
 from factory.skills.native.architecture.facts import Facts
@@ -19,11 +22,13 @@ def write_architecture(context: SkillContext) -> SkillResult:
         context.input("product-requirements").text(".factory/product-requirements.json")
     )
     facts = Facts(model)
-    decisions = decide(facts)
+    decisions, recalled = cite(decide(facts), context.memory)
     files = {DOCUMENT_PATH: render(facts, decisions, backlog, requirements)}
     for decision in decisions:
         files[f"docs/decisions/{decision.file_name}"] = render_decision(decision, context.project.created_at)
-    return SkillResult(content=Content(files=files), metadata={"decisions": len(decisions)})
+    cited = sum(bool(decision.earlier) for decision in decisions)
+    metadata: dict[str, JsonValue] = {"decisions": len(decisions), **({"cited": cited} if cited else {})}
+    return SkillResult(content=Content(files=files), metadata=metadata, recalled=recalled)
 
 
 SKILLS: tuple[Skill, ...] = (

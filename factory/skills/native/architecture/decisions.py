@@ -14,13 +14,18 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision record; every sentence is plain text."""
+    """One decision record; every sentence is plain text.
+
+    Attributes:
+        earlier: The decision on the same question in an earlier project, in words.
+    """
 
     number: int
     title: str
     context: str
     choice: str
     consequences: tuple[str, ...]
+    earlier: str = ""
 
     @property
     def file_name(self) -> str:

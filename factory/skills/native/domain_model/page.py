@@ -1,7 +1,7 @@
 """The domain model as a page with diagrams."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from factory.domain.product import (
     Condition,
@@ -15,17 +15,24 @@ from factory.domain.product import (
     Trace,
 )
 
+Origins = Mapping[tuple[str, str], str]
+
 _OPERATORS = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
 
 
-def render_model(model: DomainModel) -> str:
-    """Return `docs/domain-model.md`."""
+def render_model(model: DomainModel, origins: Origins | None = None) -> str:
+    """Return `docs/domain-model.md`.
+
+    Args:
+        model: To describe.
+        origins: Where fields were taken from that the vision does not name, by entity and field.
+    """
     parts = [
         f"# {model.name}: domain model\n",
         f"{model.summary}\n",
         _actors(model),
         _diagram(model),
-        *(_entity(model, entity) for entity in model.entities),
+        *(_entity(model, entity, origins or {}) for entity in model.entities),
         _operations(model),
         _events(model),
         _policies(model),
@@ -70,11 +77,11 @@ def _diagram(model: DomainModel) -> str:
     return "\n".join([*lines, "```", ""])
 
 
-def _entity(model: DomainModel, entity: Entity) -> str:
+def _entity(model: DomainModel, entity: Entity, origins: Origins) -> str:
     text = f"### {entity.label}\n\n"
     if entity.description:
         text += f"{entity.description}\n\n"
-    rows = [_field_row(model, field) for field in entity.fields]
+    rows = [_field_row(model, field, origins.get((entity.name, field.name), "")) for field in entity.fields]
     if rows:
         text += _table(("Field", "Type", "Required", "Limits", "Personal data", "Meaning"), rows)
     links = [*model.relations_of(entity.name)]
@@ -87,7 +94,7 @@ def _entity(model: DomainModel, entity: Entity) -> str:
     return text + (f"\n{_lifecycle(lifecycle)}" if lifecycle is not None else "")
 
 
-def _field_row(model: DomainModel, field: ProductField) -> tuple[str, ...]:
+def _field_row(model: DomainModel, field: ProductField, origin: str) -> tuple[str, ...]:
     kind = field.type.value
     if field.enum:
         kind = f"one of {', '.join(model.enum(field.enum).values)}"
@@ -100,7 +107,7 @@ def _field_row(model: DomainModel, field: ProductField) -> tuple[str, ...]:
         "yes" if field.required else "no",
         limits,
         "yes" if field.personal_data else "",
-        field.description,
+        " ".join(part for part in (field.description, f"({origin})" if origin else "") if part),
     )
 
 
