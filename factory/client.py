@@ -9,6 +9,7 @@ from uuid import UUID
 
 from factory.actors.roster import load_roster
 from factory.actors.subscriptions import CONTROL, ORCHESTRATION, agent_subscriptions, events_subscription, topics_of
+from factory.actors.utility.knowledge_base_manager import KnowledgeBaseManager
 from factory.actors.utility.semantic_embedder import SemanticEmbedder
 from factory.artifacts import records
 from factory.artifacts.blobs import BlobStore
@@ -59,10 +60,10 @@ class BuildRequest:
         return build_key(self.vision, self.blueprint, str(self.out_dir))
 
 
-# delivery_ready_by_priority and delivery_taken: what one subscription has of one project.
+# delivery_ready_by_priority and delivery_taken: what some subscriptions have of one project.
 _UNREMEMBERED = """
-SELECT (SELECT count(*) FROM delivery WHERE subscription = $1 AND project_id = $2)
-    + (SELECT count(*) FROM delivery_delayed WHERE subscription = $1 AND project_id = $2) AS count
+SELECT (SELECT count(*) FROM delivery WHERE subscription = ANY ($1) AND project_id = $2)
+    + (SELECT count(*) FROM delivery_delayed WHERE subscription = ANY ($1) AND project_id = $2) AS count
 """
 
 
@@ -217,8 +218,9 @@ class Factory:
             await asyncio.sleep(every_seconds)
 
     async def unremembered(self, project_id: UUID) -> int:
-        """Return how many artifacts of a project still wait to be embedded into semantic memory."""
-        rows = await self.database.fetch(_UNREMEMBERED, events_subscription(SemanticEmbedder), project_id)
+        """Return how many steps are left until a project is in semantic memory, with what it taught."""
+        subscriptions = [events_subscription(agent) for agent in (SemanticEmbedder, KnowledgeBaseManager)]
+        rows = await self.database.fetch(_UNREMEMBERED, subscriptions, project_id)
         return int(rows[0]["count"])
 
     async def artifacts(self, project_id: UUID) -> list[ArtifactRef]:

@@ -140,9 +140,9 @@ async def _remember(factory: "Factory", view: "LiveView", project_id: "UUID", ho
     """Wait until what was built is in semantic memory; what takes too long is remembered by the next run."""
     deadline = time.monotonic() + _REMEMBER_SECONDS
     said = False
-    while (left := await factory.unremembered(project_id)) and time.monotonic() < deadline:
+    while await factory.unremembered(project_id) and time.monotonic() < deadline:
         if not said:
-            view.note(f"remembering {left} artifacts")
+            view.note("remembering what was built")
             said = True
         host.check()
         await asyncio.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import os
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Tasks of one batch run in threads, and the model is loaded once.
 _LOADING = threading.Lock()
+_NICENESS = 10
 
 
 class HeldDocument(BaseModel):
@@ -157,5 +159,7 @@ class SemanticEmbedder(Agent):
 
         with _LOADING:
             if self._embedder is None:
+                # Nothing waits for what is remembered; a build does for everything else.
+                os.nice(_NICENESS)
                 self._embedder = EmbedderSpec.of(self.settings).load()
             return self._embedder

@@ -10,6 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
+from transformers.utils.logging import disable_progress_bar
 
 from factory.domain.errors import BadInputError
 from factory.memory.embedding.batches import batches_by_length
@@ -59,6 +60,8 @@ class LocalEmbedder:
             # Read once, by the tokenizer's pool, at its first batch.
             os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
         folder = model_folder(name)
+        # It is read in a second, and would be drawn across whatever else is on the terminal.
+        disable_progress_bar()
         try:
             self._model = SentenceTransformer(str(folder), device=device, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
