@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,29 +15,30 @@ from factory.client import BuildRequest, Factory
 from factory.memory.collections import get_collection
 from factory.memory.embedding import load_embedder
 from factory.memory.filters import Filter
-from factory.memory.search import Mode, Searcher
+from factory.memory.search import Searcher
 from factory.memory.shards import local_fleet
 from factory.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-AGENTS = ("greeter", "answerer", "artifact-validator", "semantic-embedder")
+AGENTS = ("vision-architect", "solution-architect", "artifact-validator")
 EMBEDDED = """
 SELECT payload FROM event WHERE event_type = 'EmbeddingCompleted' AND project_id = $1 ORDER BY position
 """
-PENDING = "SELECT count(*) FROM delivery WHERE subscription = 'semantic-embedder.events'"
+SHOP = """# Book shop
+
+- Book: title, isbn (unique), price (money)
+
+As a clerk I want to register a book so that it can be sold.
+"""
 
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="factory-memory-") as folder, pytest.MonkeyPatch.context() as patch:
-        blueprints = Path(folder) / "blueprints"
-        blueprints.mkdir()
-        shutil.copy(ROOT / "tests/actors/blueprints/courtesy.yaml", blueprints)
         for name, value in {
             "FACTORY_DATA_DIR": folder,
             "FACTORY_MEMORY": "on",
-            "FACTORY_PLUGINS": '["tests.actors.greeting"]',
-            "FACTORY_BLUEPRINT_DIR": str(blueprints),
+            "FACTORY_BLUEPRINT_DIR": str(Path(__file__).parent / "blueprints"),
             "FACTORY_TENANT": "acme",
             "PYTHONPATH": str(ROOT),
         }.items():
@@ -60,7 +60,7 @@ async def factory(settings: Settings) -> AsyncIterator[Factory]:
 
 
 async def build(factory: Factory, host: HostProcess, name: str, vision: str, folder: Path) -> UUID:
-    request = BuildRequest(name=name, slug=name.lower(), vision=vision, blueprint="courtesy", out_dir=folder / name)
+    request = BuildRequest(name=name, slug=name.lower(), vision=vision, blueprint="modelling", out_dir=folder / name)
     project, _ = await factory.begin(request)
     await watch(factory, host, project.id)
     return project.id
@@ -70,7 +70,7 @@ async def watch(factory: Factory, host: HostProcess, project_id: UUID) -> None:
     async for _ in factory.watch(project_id):
         host.check()
     async with asyncio.timeout(120):
-        while (await factory.database.fetch(PENDING))[0]["count"]:
+        while await factory.unremembered(project_id):
             host.check()
             await asyncio.sleep(0.1)
 
@@ -84,27 +84,27 @@ async def embedded(factory: Factory, project_id: UUID) -> list[dict[str, Any]]:
 async def test_a_build_is_remembered_once(
     factory: Factory, host: HostProcess, settings: Settings, tmp_path: Path
 ) -> None:
-    project = await build(factory, host, "World", "Greet everyone who comes in by the door.", tmp_path)
+    project = await build(factory, host, "Shop", SHOP, tmp_path)
     said = await embedded(factory, project)
     artifacts = {str(artifact.id) for artifact in await factory.artifacts(project)}
-    assert {entry["artifact_id"] for entry in said} == artifacts
-    assert len(said) == len(artifacts) == 4  # the vision as well
+    # Each artifact, the vision as well, and what the release taught.
+    assert sorted(str(entry["artifact_id"]) for entry in said) == sorted([*artifacts, "None"])
     async with factory.database.transaction() as connection:
         collection = await get_collection(connection, settings.memory_collection)
     assert max(entry["version"] for entry in said) == collection.version
     async with local_fleet(factory.database, settings, collection) as fleet:
         searcher = Searcher(fleet, load_embedder())
-        (hits,) = await searcher.search(["people entering a room"], condition=Filter(tenant="acme"))
-        assert hits[0].passage.kind == "vision"
-        assert hits[0].passage.project_id == str(project)
-        (hits,) = await searcher.search(["hello"], mode=Mode.KEYWORD)
-        assert {hit.passage.kind for hit in hits} == {"greeting", "farewell"}
-        assert await searcher.search(["door"], condition=Filter(tenant="another")) == [[]]
+        (hits,) = await searcher.search(["selling literature"], condition=Filter(tenant="acme", kinds=("vision",)))
+        assert {hit.passage.project_id for hit in hits} == {str(project)}
+        (hits,) = await searcher.search(["what is known of a book"], condition=Filter(kinds=("knowledge",)))
+        assert hits[0].passage.path == "entity/Book.md"
+        assert "- isbn: text, required, unique" in hits[0].passage.text
+        assert await searcher.search(["book"], condition=Filter(tenant="another")) == [[]]
 
 
 @pytest.mark.timeout(300)
 async def test_a_sandbox_is_not_remembered(factory: Factory, host: HostProcess, tmp_path: Path) -> None:
-    project = await build(factory, host, "Moon", "Greet whoever lands.", tmp_path)
+    project = await build(factory, host, "Shop", SHOP, tmp_path)
     sandbox = await factory.replay(project)
     await watch(factory, host, sandbox.id)
     assert await embedded(factory, sandbox.id) == []

@@ -61,7 +61,7 @@ class LocalEmbedder:
             os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
         folder = model_folder(name)
         # It is read in a second, and would be drawn across whatever else is on the terminal.
-        disable_progress_bar()
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             self._model = SentenceTransformer(str(folder), device=device, local_files_only=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
