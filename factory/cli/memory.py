@@ -213,6 +213,51 @@ def forget(
     typer.echo(f"{chunks:,} chunks of project {short_project(UUID(project_id))} are erased from {chosen!r}.")
 
 
+@app.command("serve")
+def serve(
+    *,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8100,
+    replicas: Annotated[int, typer.Option("--replicas", min=1, help="How many copies of the model.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Cores of each.")] = 1,
+    key: Annotated[
+        str | None, typer.Option("--api-key", envvar="FACTORY_EMBEDDING_SERVE_KEY", help="That clients must send.")
+    ] = None,
+) -> None:
+    """Serve the embedder as OpenAI's /v1/embeddings, until interrupted."""
+    import signal  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    from factory.cli.session import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+    if key is None and host not in {"127.0.0.1", "localhost", "::1"}:
+        raise BadInputError(
+            f"the embedder would be open to everyone who reaches {host}.",
+            remedy="Give --api-key, or listen on 127.0.0.1.",
+            field="api-key",
+        )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with _local_ray(settings):
+        from ray import serve as ray_serve  # noqa: PLC0415
+
+        from factory.memory.embedding import EmbedderSpec  # noqa: PLC0415
+        from factory.serve.embeddings import embeddings_application  # noqa: PLC0415
+
+        application = embeddings_application(
+            EmbedderSpec.of(settings), replicas=replicas, threads=threads, api_key=SecretStr(key) if key else None
+        )
+        ray_serve.start(http_options=ray_serve.HTTPOptions(host=host, port=port))
+        ray_serve.run(application, name="embeddings", route_prefix="/")
+        typer.echo(f"http://{host}:{port}/v1")
+        stop.wait()
+        ray_serve.shutdown()  # type: ignore[no-untyped-call]
+
+
 async def _index(  # noqa: PLR0917 - what the command was given
     settings: "Settings",
     source: str,
@@ -311,6 +356,8 @@ def _local_ray(settings: "Settings") -> "Iterator[None]":
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # What Ray's core says on standard error is about Ray.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     typer.echo("starting Ray", err=True)
     ray.init(num_cpus=settings.ray_cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
