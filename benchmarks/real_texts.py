@@ -4,8 +4,10 @@ Every text is a sentence or a paragraph that somebody wrote: docstrings of the P
 paragraphs, and the descriptions in the packages' metadata. Nothing is downloaded.
 """
 
+import hashlib
 import random
 import re
+import sys
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ _STRING = re.compile(r'"""(.+?)"""', re.DOTALL)
 _SPACE = re.compile(r"\s+")
 _SAVE_EVERY = 2048
 _TOKENS = 48
+_POOL = 48_000
 
 
 def _paragraphs(text: str) -> Iterator[str]:
@@ -38,7 +41,8 @@ def _docstrings(path: Path) -> Iterator[str]:
 
 
 def collect(count: int, *, seed: int = 7) -> list[str]:
-    """Return that many distinct texts, or all there are, in an order that depends on the seed alone."""
+    """Return that many distinct texts, or all there are; fewer of them are the first of more."""
+    pool = max(_POOL, round(1.2 * count))
     root = Path(sysconfig.get_paths()["purelib"])
     found: dict[str, None] = {}
     for path in sorted(root.glob("*.dist-info/METADATA")):
@@ -47,7 +51,7 @@ def collect(count: int, *, seed: int = 7) -> list[str]:
     paths = sorted(root.rglob("*.py"))
     random.Random(seed).shuffle(paths)  # noqa: S311 - a repeatable order, not a secret
     for path in paths:
-        if len(found) >= 1.2 * count:
+        if len(found) >= pool:
             break
         found.update(dict.fromkeys(_docstrings(path)))
     texts = list(found)
@@ -55,23 +59,24 @@ def collect(count: int, *, seed: int = 7) -> list[str]:
     return texts[:count]
 
 
-def embed(texts: list[str], folder: Path, *, threads: int = 1) -> npt.NDArray[np.float32]:
-    """Return unit vectors of the texts, of the offline model; what a folder already holds is not computed again.
+def embedded(count: int, folder: Path, *, threads: int = 1) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Return that many texts and their unit vectors, of the offline model.
 
     Args:
-        texts: What `collect` gave; more of them may be asked for later.
-        folder: Where vectors are kept between runs, in files of 2,048.
+        count: How many.
+        folder: Where vectors are kept between runs, in files of 2,048; what is there is not computed again.
         threads: Of the model.
 
     Returns:
-        (n, 384), float32.
+        The texts, and (count, 384), float32.
     """
+    texts = collect(-(-count // _SAVE_EVERY) * _SAVE_EVERY)
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     model = None
     for begin in range(0, len(texts), _SAVE_EVERY):
         some = texts[begin : begin + _SAVE_EVERY]
-        path = folder / f"real-{begin}-{len(some)}.npy"
+        path = folder / f"{hashlib.blake2b(repr(some).encode(), digest_size=12).hexdigest()}.npy"
         if not path.exists():
             if model is None:
                 import torch  # noqa: PLC0415 - takes seconds, and is not needed where the vectors are kept
@@ -83,13 +88,13 @@ def embed(texts: list[str], folder: Path, *, threads: int = 1) -> npt.NDArray[np
                 model.max_seq_length = _TOKENS
             began = time.perf_counter()
             vectors = model.encode(some, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
-            print(f"{begin + len(some)} texts, {len(some) / (time.perf_counter() - began):.0f}/s", flush=True)
+            print(f"{begin + len(some)} texts, {len(some) / (time.perf_counter() - began):.0f}/s", file=sys.stderr)
             staged = path.with_suffix(".partial")
             with staged.open("wb") as file:
                 np.save(file, vectors.astype(np.float32))
             staged.rename(path)
         parts.append(np.load(path))
-    return np.concatenate(parts)
+    return texts[:count], np.concatenate(parts)[:count]
 
 
 def enlarge(real: npt.NDArray[np.float32], count: int, *, seed: int = 7) -> npt.NDArray[np.float32]:
