@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VISION ?= examples/visions/clinic.md
 # Tests of these folders start Ray or run against the clock; the others go side by side.
-WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/faults/
+WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/faults/ tests/memory_cluster/
 PEERS := langgraph dbos pgqueuer procrastinate pgvector lancedb qdrant hnswlib chroma
 BENCH_VENVS := .venv-bench
 BENCH_ARGS ?=

@@ -8,7 +8,8 @@ from typing import Self
 from uuid import UUID
 
 from factory.actors.roster import load_roster
-from factory.actors.subscriptions import CONTROL, ORCHESTRATION, agent_subscriptions, topics_of
+from factory.actors.subscriptions import CONTROL, ORCHESTRATION, agent_subscriptions, events_subscription, topics_of
+from factory.actors.utility.semantic_embedder import SemanticEmbedder
 from factory.artifacts import records
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
@@ -58,6 +59,13 @@ class BuildRequest:
         return build_key(self.vision, self.blueprint, str(self.out_dir))
 
 
+# delivery_ready_by_priority and delivery_taken: what one subscription has of one project.
+_UNREMEMBERED = """
+SELECT (SELECT count(*) FROM delivery WHERE subscription = $1 AND project_id = $2)
+    + (SELECT count(*) FROM delivery_delayed WHERE subscription = $1 AND project_id = $2) AS count
+"""
+
+
 class Factory:
     """The factory as a client sees it: its database, its artifacts, its repositories.
 
@@ -82,7 +90,8 @@ class Factory:
         roster = load_roster(tuple(settings.plugins))
         database = await Database.open(settings)
         factory = cls(settings, database)
-        await factory.bus.declare((*CONTROL, *agent_subscriptions(roster)))
+        available = [agent for agent in roster if agent.is_available(settings)]
+        await factory.bus.declare((*CONTROL, *agent_subscriptions(available)))
         return factory
 
     async def close(self) -> None:
@@ -206,6 +215,11 @@ class Factory:
             if progress.ended:
                 return
             await asyncio.sleep(every_seconds)
+
+    async def unremembered(self, project_id: UUID) -> int:
+        """Return how many artifacts of a project still wait to be embedded into semantic memory."""
+        rows = await self.database.fetch(_UNREMEMBERED, events_subscription(SemanticEmbedder), project_id)
+        return int(rows[0]["count"])
 
     async def artifacts(self, project_id: UUID) -> list[ArtifactRef]:
         """Return the newest version of each kind."""

@@ -65,6 +65,7 @@ class Settings(BaseSettings):
         sandbox_file_mib: Largest file that confined code may write.
         sandbox_wall_seconds: Longest time of one confined command.
         tenant: Whose projects this process begins.
+        memory: Whether valid artifacts are embedded; `auto` does so where there is something to embed with.
         memory_url: An fsspec URL that segments are stored under; a folder of the data directory by default.
         memory_collection: What artifacts are embedded into, and searched in unless another collection is named.
         memory_shards: How many actors search a collection.
@@ -117,6 +118,7 @@ class Settings(BaseSettings):
     sandbox_wall_seconds: float = Field(default=300, gt=0)
 
     tenant: str = Field(default="default", min_length=1, max_length=100)
+    memory: Literal["auto", "on", "off"] = "auto"
     memory_url: str | None = None
     memory_collection: str = Field(default="artifacts", pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     memory_shards: int = Field(default=1, ge=1)

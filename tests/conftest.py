@@ -1,6 +1,7 @@
 """Fixtures for every area: one embedded PostgreSQL per test run, one fresh migrated database per test."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
@@ -14,6 +15,9 @@ from factory.settings import Settings
 from factory.storage.database import Database
 from factory.storage.embedded import EmbeddedServer
 from factory.storage.migrate import migrate
+
+# Builds that are tested for something else need not load a model. Inherited by the processes that tests start.
+os.environ.setdefault("FACTORY_MEMORY", "off")
 
 TEMPLATE = "template_factory"
 _numbers = count(1)

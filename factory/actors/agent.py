@@ -17,6 +17,7 @@ from factory.artifacts.blobs import BlobStore
 from factory.domain.artifact import ArtifactRef, Content
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.domain.ids import derived_id
+from factory.domain.memory import NewSegment
 from factory.domain.task import (
     TASK_ASSIGNED,
     ArtifactDraft,
@@ -86,6 +87,7 @@ class Work:
     draft: ArtifactDraft | None = None
     verdict: Verdict | None = None
     events: tuple[EventDraft, ...] = ()
+    segment: NewSegment | None = None
 
     def stage(self, name: str) -> "_Stage":
         """Record the time a block takes; what the block adds to the dictionary it gets becomes span attributes."""
@@ -124,6 +126,11 @@ class Agent:
         self.settings = settings
         self.skills = catalogue.named(self.spec.skills)
         self._contents: OrderedDict[str, Content] = OrderedDict()
+
+    @classmethod
+    def is_available(cls, settings: Settings) -> bool:  # noqa: ARG003 - subclasses may ask
+        """Whether the agent can work with these settings; where it cannot, nothing is delivered to it."""
+        return True
 
     async def run(self, tasks: Sequence[Task]) -> list[Outcome]:
         """Return one outcome per task, in order; an error of one task never touches another."""
@@ -232,6 +239,7 @@ class Agent:
             artifact=work.draft,
             verdict=work.verdict,
             events=work.events,
+            segment=work.segment,
             findings=work.findings,
             skill=work.chain[-1].name if work.chain else None,
         )

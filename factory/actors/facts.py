@@ -4,6 +4,8 @@ An agent names the facts it needs in its `AgentSpec.facts`; they arrive in `Task
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
+from uuid import UUID
 
 from pydantic import JsonValue
 
@@ -12,6 +14,7 @@ from factory.control import letters
 from factory.domain.artifact import ArtifactStatus
 from factory.events.contracts.recovery import RecoveryRequested
 from factory.events.delivery import Delivery
+from factory.memory import registry
 from factory.storage.database import Connection
 
 # Reads, in one transaction with everything else that goes into the tasks, what a batch of deliveries needs; answers
@@ -39,4 +42,29 @@ async def valid_artifacts(connection: Connection, deliveries: Sequence[Delivery]
     return found
 
 
-FACTS: dict[str, FactProvider] = {"letter-history": letter_history, "valid-artifacts": valid_artifacts}
+async def embeddable(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
+    """Return the artifacts that the deliveries say are valid, with what semantic memory holds of earlier versions."""
+    named: dict[int, UUID] = {}
+    for delivery in deliveries:
+        payload = delivery.event.payload
+        subject = payload.get("artifact_id", payload.get("vision_artifact_id"))
+        if isinstance(subject, str):
+            named[delivery.uid] = UUID(subject)
+    artifacts = await records.get_many(connection, list(named.values()))
+    found: dict[int, JsonValue] = {}
+    for uid, identity in named.items():
+        if identity in artifacts:
+            artifact = records.reference(artifacts[identity])
+            held = await registry.held_documents(connection, str(artifact.project_id), artifact.kind)
+            found[uid] = {
+                "artifact": artifact.model_dump(mode="json"),
+                "held": [{**asdict(item), "chunk_ids": [chunk.hex() for chunk in item.chunk_ids]} for item in held],
+            }
+    return found
+
+
+FACTS: dict[str, FactProvider] = {
+    "embeddable": embeddable,
+    "letter-history": letter_history,
+    "valid-artifacts": valid_artifacts,
+}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import structlog
 
@@ -246,11 +245,10 @@ def _new_artifact(result: Result) -> NewArtifact:
 
 def _embedding_completed(result: Result, segment: NewSegment, version: int) -> Envelope:
     task = result.job.task
-    subject = task.payload.get("artifact_id")
     payload = EmbeddingCompleted(
         collection=segment.collection,
         segment_id=segment.id,
-        artifact_id=UUID(subject) if isinstance(subject, str) else None,
+        artifact_id=segment.artifact_id,
         version=version,
         chunks=segment.rows,
         embedded=segment.embedded,

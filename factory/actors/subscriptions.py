@@ -82,7 +82,7 @@ def agent_subscriptions(agents: Iterable[type[Agent]]) -> tuple[Subscription, ..
             topics = spec.topics or (Topic.SYSTEM,)
             found.append(
                 Subscription(
-                    name=f"{spec.name}.events",
+                    name=events_subscription(agent),
                     topics=topics,
                     event_types=others,
                     payload=spec.accepts,
@@ -90,6 +90,11 @@ def agent_subscriptions(agents: Iterable[type[Agent]]) -> tuple[Subscription, ..
                 )
             )
     return tuple(found)
+
+
+def events_subscription(agent: type[Agent]) -> str:
+    """Return the name of the subscription by which an agent receives events other than its tasks."""
+    return f"{agent.spec.name}.events"
 
 
 def agent_of(subscription: str) -> str:

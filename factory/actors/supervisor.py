@@ -22,6 +22,7 @@ from factory.actors.pool import Pool, PoolSize, Seat, WorkerLostError
 from factory.actors.roster import load_roster
 from factory.actors.settlement import Result, Settler
 from factory.actors.subscriptions import CONTROL, PROLONG_SECONDS, agent_of, agent_subscriptions, topics_of
+from factory.actors.utility.semantic_embedder import SemanticEmbedder
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
 from factory.control import recovery, tasks
@@ -62,9 +63,10 @@ class Supervisor:
         self._name = name
         roster = load_roster(tuple(settings.plugins))
         policies = EscalationPolicies.load(settings.escalation_policies)
-        # Whatever is built here, what fails is decided on, and handed over, here.
-        always = (*recovery.AGENTS, *policies.agents)
+        # Whatever is built here, what fails is decided on, and handed over, here; and what succeeds is remembered.
+        always = (*recovery.AGENTS, *policies.agents, SemanticEmbedder.spec.name)
         chosen = list(roster) if agents is None else [roster.find(agent) for agent in dict.fromkeys((*agents, *always))]
+        chosen = [agent for agent in chosen if agent.is_available(settings)]
         self._subscriptions = (*CONTROL, *agent_subscriptions(chosen))
         self._topics = topics_of(roster)
         self._pools = {agent.spec.name: Pool(agent.spec, settings) for agent in chosen}

@@ -29,6 +29,7 @@ COMMANDS = {
     "subscription": "factory.cli.subscription:app",
     "dead-letter": "factory.cli.dead_letter:app",
     "escalation": "factory.cli.escalation:app",
+    "memory": "factory.cli.memory:app",
     "usage": "factory.cli.usage:usage",
     "agent": "factory.cli.agent:app",
     "contract": "factory.cli.contract:app",

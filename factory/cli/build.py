@@ -1,6 +1,7 @@
 """`factory build`: a vision in, a tested repository out."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from factory.settings import Settings
 
 _MOST_BYTES = 1_000_000
+_REMEMBER_SECONDS = 120
 
 
 def build(
@@ -121,6 +123,8 @@ async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView"
             host = HostProcess(settings, agents, attached=True)
         try:
             progress = await _watch(factory, view, project.id, host)
+            if host is not None:
+                await _remember(factory, view, project.id, host)
         finally:
             if host is not None:
                 await asyncio.to_thread(host.stop)
@@ -130,6 +134,18 @@ async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView"
         await factory.trace(progress)
         artifacts = await factory.artifacts(project.id)
         return summarise(progress, artifacts, repository=repository, seconds=view.seconds)
+
+
+async def _remember(factory: "Factory", view: "LiveView", project_id: "UUID", host: "HostProcess") -> None:
+    """Wait until what was built is in semantic memory; what takes too long is remembered by the next run."""
+    deadline = time.monotonic() + _REMEMBER_SECONDS
+    said = False
+    while (left := await factory.unremembered(project_id)) and time.monotonic() < deadline:
+        if not said:
+            view.note(f"remembering {left} artifacts")
+            said = True
+        host.check()
+        await asyncio.sleep(0.1)
 
 
 async def _watch(factory: "Factory", view: "LiveView", project_id: "UUID", host: "HostProcess | None") -> "Progress":

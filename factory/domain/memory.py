@@ -37,6 +37,7 @@ class NewSegment(_Frozen):
         rows: How many chunks it holds, at least one.
         size: Bytes of the file.
         documents: Those it holds chunks of.
+        artifact_id: The artifact whose files the documents are, if they are.
         embedded: How many of the chunks were embedded for it; the vectors of the others were known.
     """
 
@@ -50,4 +51,5 @@ class NewSegment(_Frozen):
     rows: int = Field(ge=1)
     size: int = Field(ge=0)
     documents: tuple[DocumentChunks, ...]
+    artifact_id: UUID | None = None
     embedded: int = Field(default=0, ge=0)

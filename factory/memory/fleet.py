@@ -6,6 +6,7 @@ shard keeps nothing but what it can read again: one that was lost comes back emp
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
@@ -31,12 +32,12 @@ class ShardLostError(RetryableError):
 class ShardClient(Protocol):
     """A shard, as one speaks to it."""
 
-    async def version(self) -> int:
-        """Return the version of the collection that the shard has; 0 where it has just come up."""
+    async def held(self) -> tuple[int, tuple[str, ...]]:
+        """Return the version of the collection that the shard has, 0 where it has just come up, and its segments."""
         ...
 
-    async def apply(self, delta: ManifestDelta) -> int:
-        """Tell the shard of a change; return the version that it has then."""
+    async def apply(self, delta: ManifestDelta, since: int) -> int:
+        """Tell the shard of what changed since a version; return the version that it has then."""
         ...
 
     async def search(self, request: Request) -> Answer:
@@ -152,15 +153,30 @@ class Fleet:
         if all(self._versions.get((number, name), -1) >= wanted for name in shards):
             return
         async with self._syncing[number]:
-            for name in shards:
-                if (number, name) not in self._versions:
-                    self._versions[number, name] = await shards[name].version()
-            behind = {name: self._versions[number, name] for name in shards if self._versions[number, name] < wanted}
-            manifests = {since: await self._manifest(since) for since in set(behind.values())}
-            told = await asyncio.gather(
-                *(shards[name].apply(_delta(manifests[since], name, [*shards])) for name, since in behind.items())
-            )
-            self._versions |= {(number, name): version for name, version in zip(behind, told, strict=True)}
+            for _ in range(_ROUNDS):
+                known = {name: self._versions.get((number, name), 0) for name in shards}
+                behind = {name: since for name, since in known.items() if not since or since < wanted}
+                if not behind:
+                    return
+                manifests = {since: await self._manifest(since) for since in set(behind.values())}
+                told = await asyncio.gather(
+                    *(self._tell(shards[name], name, [*shards], manifests[since]) for name, since in behind.items())
+                )
+                for name, version in zip(behind, told, strict=True):
+                    # A shard that is behind what it was told has come up anew, and is told everything.
+                    self._versions[number, name] = version if version >= wanted else 0
+        raise ShardLostError(f"a shard of {self._collection.name!r} is lost again and again.")
+
+    async def _tell(self, shard: ShardClient, name: str, shards: Sequence[str], manifest: Manifest) -> int:
+        """Tell a shard what changed; one that is met for the first time may hold what is another's now."""
+        delta = _delta(manifest, name, shards)
+        if not manifest.since:
+            version, held = await shard.held()
+            placed = {ref.url for ref in delta.added}
+            if version >= manifest.version and placed == set(held):
+                return version
+            delta = replace(delta, dropped=tuple(url for url in held if url not in placed))
+        return await shard.apply(delta, manifest.since)
 
     async def _manifest(self, since: int) -> Manifest:
         async with self._database.transaction() as connection:
@@ -193,5 +209,7 @@ def _best(answers: Sequence[Answer], request: Request) -> Answer:
 
 
 def _merged(found: Iterable[Found], k: int) -> Found:
-    """Return the best of what several shards found; equal scores in the order of the ids."""
-    return sorted(chain.from_iterable(found), key=lambda hit: (-hit[1], hit[0]))[:k]
+    """Return the best of what several shards found, each chunk once; equal scores in the order of the ids."""
+    ordered = sorted(chain.from_iterable(found), key=lambda hit: (-hit[1], hit[0]))
+    # While segments move from one shard to another, both may have a chunk.
+    return list({identity: (identity, score) for identity, score in reversed(ordered)}.values())[::-1][:k]

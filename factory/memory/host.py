@@ -86,10 +86,23 @@ class ShardHost:
         """The version of the collection that searches see."""
         return self._shard.version
 
-    def apply(self, delta: ManifestDelta) -> int:
-        """Take over a change; return the version that searches see. See `Shard.apply`."""
+    def held(self) -> tuple[int, tuple[str, ...]]:
+        """Return the version of the collection that searches see, and the URLs of the segments they look at."""
         with self._applying:
-            if delta.version <= self._shard.version:
+            return self._shard.version, tuple(self._refs)
+
+    def apply(self, delta: ManifestDelta, since: int = 0) -> int:
+        """Take over a change, unless a later one was told already; see `Shard.apply`.
+
+        Args:
+            delta: What changed.
+            since: The version that it begins from. A shard that is not so far, since it has come up anew, leaves it.
+
+        Returns:
+            The version that searches see then.
+        """
+        with self._applying:
+            if delta.version < self._shard.version or self._shard.version < since:
                 return self._shard.version
             refs = {url: ref for url, ref in self._refs.items() if url not in delta.dropped}
             refs |= {ref.url: ref for ref in delta.added}

@@ -8,6 +8,7 @@ order.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from factory.domain.errors import ConflictError, NotFoundError
@@ -42,6 +43,15 @@ SELECT $1, chunk_id, sequence, $4 FROM unnest($2::bytea[], $3::bigint[]) AS n (c
 ON CONFLICT (collection, chunk_id) DO UPDATE
     SET sequence = greatest(t.sequence, EXCLUDED.sequence), version = EXCLUDED.version
 """
+# memory_document_by_project and memory_segment_live. What a segment was compacted into has the next higher sequence.
+_HELD = """
+SELECT d.collection, d.tenant, d.key, d.kind, d.project_id, d.chunk_ids, s.url FROM memory_document d
+CROSS JOIN LATERAL (
+    SELECT url FROM memory_segment WHERE collection = d.collection AND sequence >= d.sequence
+        AND dropped_version IS NULL ORDER BY sequence LIMIT 1
+) s
+WHERE d.project_id = $1 AND d.kind = $2 AND d.chunk_ids <> '{}'
+"""
 # memory_document_by_project, or the primary key.
 _FORGET_PROJECT = """
 DELETE FROM memory_document WHERE collection = $1 AND project_id = $2 RETURNING chunk_ids
@@ -73,9 +83,18 @@ DELETE FROM memory_tombstone t WHERE collection = $1 AND sequence < coalesce((
     SELECT min(sequence) FROM memory_segment WHERE collection = $1 AND dropped_version IS NULL
 ), 9223372036854775807)
 """
+_SIZES = """
+SELECT c.name AS collection, c.model, c.dimension, c.version, s.segments, s.rows, s.bytes,
+    (SELECT count(*) FROM memory_document d WHERE d.collection = c.name AND d.chunk_ids <> '{}') AS documents,
+    (SELECT count(*) FROM memory_tombstone t WHERE t.collection = c.name) AS tombstones
+FROM memory_collection c CROSS JOIN LATERAL (
+    SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(size), 0)::bigint AS bytes
+    FROM memory_segment s WHERE s.collection = c.name AND s.dropped_version IS NULL
+) s ORDER BY c.name
+"""
 _URLS = "SELECT url FROM memory_segment WHERE collection = $1"
 _GONE = """
-DELETE FROM memory_segment WHERE collection = $1 AND dropped_at < now() - $2::interval RETURNING id, url
+DELETE FROM memory_segment WHERE collection = $1 AND dropped_at <= clock_timestamp() - $2::interval RETURNING id, url, hash, rows, size, sequence
 """
 
 
@@ -93,6 +112,24 @@ class Segment:
     rows: int
     size: int
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a collection holds of a document.
+
+    Attributes:
+        chunk_ids: Alive now, in order.
+        url: Of the segment that they stand in.
+    """
+
+    collection: str
+    tenant: str
+    key: str
+    kind: str
+    project_id: str
+    chunk_ids: tuple[bytes, ...]
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +228,12 @@ async def forget_documents(connection: Connection, collection: str, tenant: str,
     return await _forget(connection, collection, _FORGET_KEYS, tenant, list(keys))
 
 
+async def held_documents(connection: Connection, project_id: str, kind: str) -> list[Held]:
+    """Return what every collection holds of a project's artifacts of one kind."""
+    rows = await connection.fetch(_HELD, project_id, kind)
+    return [Held(**{**dict(row), "chunk_ids": tuple(row["chunk_ids"])}) for row in rows]
+
+
 async def read_manifest(connection: Connection, collection: str, since: int = 0) -> Manifest:
     """Return what a shard that knows one version must learn to know the latest.
 
@@ -242,10 +285,15 @@ async def replace(connection: Connection, collection: str, old: Sequence[Segment
     return version
 
 
-async def take_dropped(connection: Connection, collection: str, grace: timedelta) -> list[tuple[UUID, str]]:
-    """Remove the records of segments that were replaced so long ago that no search reads them; return ids and URLs."""
+async def take_dropped(connection: Connection, collection: str, grace: timedelta) -> list[Segment]:
+    """Remove the records of segments that were replaced so long ago that no search reads them; return them."""
     rows = await connection.fetch(_GONE, collection, grace)
-    return [(row["id"], row["url"]) for row in rows]
+    return [Segment(**dict(row)) for row in rows]
+
+
+async def collection_sizes(connection: Connection) -> list[dict[str, Any]]:
+    """Return every collection with its model, and how many documents, segments, rows, bytes and tombstones it has."""
+    return [dict(row) for row in await connection.fetch(_SIZES)]
 
 
 async def known_urls(connection: Connection, collection: str) -> frozenset[str]:

@@ -25,7 +25,7 @@ from factory.memory.documents import DIMENSION_KEY, ID_BYTES, MODEL_KEY, NORMALI
 
 # A hit's text costs the reading of its row group, and a million rows must not need thousands of groups.
 ROW_GROUP_ROWS = 2048
-_STAGING_PREFIX = ".staged-"
+_STAGING_PREFIX = "staged-"  # as `factory.artifacts.files.sweep` looks for
 _HASH_BLOCK = 1 << 20
 # Float32 rounds a sum of a few hundred squares by less than this; a model that pools in bfloat16 stays below too.
 _LENGTH_TOLERANCE = 1e-2

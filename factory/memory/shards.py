@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
+from factory.domain.errors import ConflictError
 from factory.memory.collections import Collection
 from factory.memory.fleet import Fleet, ShardLostError
 from factory.memory.host import Answer, Request, ShardHost
@@ -33,13 +35,13 @@ class LocalShard:
     def __init__(self, host: ShardHost) -> None:
         self._host = host
 
-    async def version(self) -> int:
-        """Return the version of the collection that the shard has."""
-        return self._host.version
+    async def held(self) -> tuple[int, tuple[str, ...]]:
+        """Return the version of the collection that the shard has, and its segments."""
+        return self._host.held()
 
-    async def apply(self, delta: ManifestDelta) -> int:
+    async def apply(self, delta: ManifestDelta, since: int) -> int:
         """Tell the shard of a change."""
-        return await asyncio.to_thread(self._host.apply, delta)
+        return await asyncio.to_thread(self._host.apply, delta, since)
 
     async def search(self, request: Request) -> Answer:
         """Ask the shard."""
@@ -63,13 +65,13 @@ class ShardActor:
     def __init__(self, collection: Collection, folder: str, index: str) -> None:
         self._host = ShardHost(collection, Path(folder), index=index)
 
-    def version(self) -> int:
-        """Return the version of the collection that the shard has."""
-        return self._host.version
+    def held(self) -> tuple[int, tuple[str, ...]]:
+        """Return the version of the collection that the shard has, and its segments."""
+        return self._host.held()
 
-    def apply(self, delta: ManifestDelta) -> int:
+    def apply(self, delta: ManifestDelta, since: int) -> int:
         """Tell the shard of a change."""
-        return self._host.apply(delta)
+        return self._host.apply(delta, since)
 
     def search(self, request: Request) -> Answer:
         """Ask the shard."""
@@ -96,14 +98,14 @@ class RayShard:
         self._actor = actor
         self._name = name
 
-    async def version(self) -> int:
-        """Return the version of the collection that the shard has; waits for one that is coming up."""
-        version: int = await self._answer(self._actor.version.remote(), _APPLY_SECONDS)
-        return version
+    async def held(self) -> tuple[int, tuple[str, ...]]:
+        """Return the version of the collection that the shard has, and its segments; waits for one coming up."""
+        held: tuple[int, tuple[str, ...]] = await self._answer(self._actor.held.remote(), _APPLY_SECONDS)
+        return held
 
-    async def apply(self, delta: ManifestDelta) -> int:
+    async def apply(self, delta: ManifestDelta, since: int) -> int:
         """Tell the shard of a change."""
-        version: int = await self._answer(self._actor.apply.remote(delta), _APPLY_SECONDS)
+        version: int = await self._answer(self._actor.apply.remote(delta, since), _APPLY_SECONDS)
         return version
 
     async def search(self, request: Request) -> Answer:
@@ -138,15 +140,18 @@ class RayShard:
 async def local_fleet(database: Database, settings: Settings, collection: Collection) -> AsyncIterator[Fleet]:
     """Search a collection in this process, for the length of a block.
 
-    Raises:
-        ConflictError: Another process of this machine does so.
+    Indexes are kept for the next time; while another process of this machine has them, they are made for this one.
     """
-    folder = settings.data_dir / "shards" / collection.name / "local"
-    host = await asyncio.to_thread(ShardHost, collection, folder, index=settings.memory_index)
-    try:
-        yield Fleet(database, collection, [{"shard-0": LocalShard(host)}])
-    finally:
-        await asyncio.to_thread(host.close)
+    kept = settings.data_dir / "shards" / collection.name / "local"
+    with tempfile.TemporaryDirectory(prefix="factory-shard-") as spare:
+        try:
+            host = await asyncio.to_thread(ShardHost, collection, kept, index=settings.memory_index)
+        except ConflictError:
+            host = await asyncio.to_thread(ShardHost, collection, Path(spare), index=settings.memory_index)
+        try:
+            yield Fleet(database, collection, [{"shard-0": LocalShard(host)}])
+        finally:
+            await asyncio.to_thread(host.close)
 
 
 def cluster_fleet(

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from factory.domain.errors import ConflictError
 from factory.domain.ids import new_id
 from factory.memory import registry
 from factory.memory.compaction import compact
+from factory.memory.index.files import IndexFiles
 from factory.memory.liveness import Deletion
 from factory.memory.parts import SegmentRef
 from factory.memory.registry import Manifest, Segment
@@ -53,7 +55,9 @@ class Compacted:
     removed: int = 0
 
 
-async def keep_up(database: Database, collection: str, folder: str, *, everything: bool = False) -> Compacted:
+async def keep_up(
+    database: Database, collection: str, folder: str, *, everything: bool = False, grace: timedelta = GRACE
+) -> Compacted:
     """Compact what is due and remove what is done with. Safe beside searches, writers, and itself.
 
     Args:
@@ -61,6 +65,7 @@ async def keep_up(database: Database, collection: str, folder: str, *, everythin
         collection: To compact.
         folder: URL that segments are stored under.
         everything: Rewrite all segments, which rids them of dead rows, instead of long runs of small ones.
+        grace: How long what was replaced is kept for searches that began before.
 
     Raises:
         NotFoundError: There is no such collection.
@@ -70,7 +75,7 @@ async def keep_up(database: Database, collection: str, folder: str, *, everythin
     done = Compacted()
     for run in runs(manifest.added, everything=everything):
         done = _sum(done, await _compact(database, collection, folder, run, manifest))
-    removed = await _remove_dropped(database, collection)
+    removed = await _remove_dropped(database, collection, grace)
     removed += await _remove_orphans(database, collection, folder)
     return _sum(done, Compacted(removed=removed))
 
@@ -115,12 +120,15 @@ async def _compact(
     return Compacted(len(run), int(new is not None), sum(item.rows for item in run), new.rows if new else 0)
 
 
-async def _remove_dropped(database: Database, collection: str) -> int:
+async def _remove_dropped(database: Database, collection: str, grace: timedelta) -> int:
     async with database.transaction() as connection:
-        gone = await registry.take_dropped(connection, collection, GRACE)
+        gone = await registry.take_dropped(connection, collection, grace)
     # Killed here, it leaves orphans, which a later round removes.
-    for _, url in gone:
-        await asyncio.to_thread(remove_segment, url)
+    with tempfile.TemporaryDirectory(prefix="factory-upkeep-") as nothing:
+        indexes = IndexFiles(Path(nothing))
+        for segment in gone:
+            await asyncio.to_thread(indexes.remove, segment.url, segment.rows, content_hash=segment.hash)
+            await asyncio.to_thread(remove_segment, segment.url)
     return len(gone)
 
 

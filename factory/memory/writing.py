@@ -18,10 +18,6 @@ from factory.memory.embedding import Embedder, EmbeddingModel
 from factory.memory.embedding.model import Vectors
 from factory.memory.segments import Model, read_batches, vectors_of, write_segment
 
-# A title is embedded with its text and has to have room.
-_TITLE_TOKENS = 32
-_LEAST_TOKENS = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -42,11 +38,6 @@ class Known:
     project_id: str
     chunk_ids: tuple[bytes, ...]
     url: str
-
-
-def chunk_limit(model: EmbeddingModel) -> int:
-    """Return how many tokens a chunk may have, so that its title is read by the model as well."""
-    return max(model.max_tokens - _TITLE_TOKENS, _LEAST_TOKENS)
 
 
 def write_documents(
@@ -79,7 +70,7 @@ def write_documents(
         RetryableError: The embedding endpoint cannot be reached.
         TerminalError: It refuses the texts.
     """
-    limit = chunk_limit(embedder.model)
+    limit = embedder.model.chunk_tokens
     chunked = [(document, chunk_document(document, embedder.count_tokens, limit)) for document in documents]
     chunks = [(document, chunk) for document, found in chunked for chunk in found]
     vectors, embedded = _vectors([chunk for _, chunk in chunks], known, embedder)

@@ -40,8 +40,8 @@ def test_an_import_against_the_direction_is_noticed(tmp_path: Path) -> None:
 
 
 _LAYERS = (
-    "cli", "actors", "control", "recovery", "skills", "events", "artifacts", "observability", "sandbox", "storage",
-    "domain",
+    "cli", "serve", "actors", "control", "recovery", "skills", "events", "artifacts", "memory", "observability",
+    "sandbox", "storage", "domain",
 )  # fmt: skip
 
 

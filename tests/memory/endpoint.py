@@ -1,11 +1,11 @@
-"""An endpoint for embeddings that checks every request against OpenAI's documented shape, and fails when it is told to."""
+"""An endpoint for embeddings that checks requests against OpenAI's documented shape, and fails when it is told to."""
 
 import base64
 import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +34,10 @@ class Endpoint:
         as_lists: Ignore that base64 was asked for.
         max_model_len: What the model's description tells; None leaves it out.
         wrong_data: To answer with instead.
+        hold_after: Answer so many requests beside those for the dimension, and no other until `release` is set.
+        release: See there.
+        counting: Held while `admitted` changes.
+        admitted: Requests that were counted for `hold_after`.
         complaints: About requests that OpenAI would refuse.
     """
 
@@ -43,7 +47,21 @@ class Endpoint:
     as_lists: bool = False
     max_model_len: int | None = 256
     wrong_data: list[dict[str, Any]] | None = None
+    hold_after: int | None = None
+    release: threading.Event = field(default_factory=threading.Event)
+    counting: threading.Lock = field(default_factory=threading.Lock)
+    admitted: int = 0
     complaints: list[str] = field(default_factory=list)
+
+    def wait_for_turn(self, texts: list[str]) -> None:
+        """Return at once, or once requests are no longer held."""
+        if self.hold_after is None or texts == ["dimension"]:
+            return
+        with self.counting:
+            self.admitted += 1
+            is_early = self.admitted <= self.hold_after
+        if not is_early:
+            self.release.wait()
 
     @property
     def texts(self) -> Counter[str]:
@@ -78,6 +96,7 @@ def serving() -> Iterator[Endpoint]:
             elif any("poison" in text for text in body["input"]):
                 self._refuse(400, "this input is not accepted")
             else:
+                endpoint.wait_for_turn(body["input"])
                 endpoint.requests.append(body["input"])
                 self._answer(200, _embeddings(endpoint, body))
 
@@ -92,7 +111,8 @@ def serving() -> Iterator[Endpoint]:
             self.send_header("Content-Length", str(len(data)))
             self.send_header("Retry-After-Ms", "1")
             self.end_headers()
-            self.wfile.write(data)
+            with suppress(ConnectionError):  # its asker may have been killed
+                self.wfile.write(data)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     endpoint.url = f"http://127.0.0.1:{server.server_port}/v1"
@@ -113,13 +133,12 @@ def _problem(path: str, authorization: str | None, body: dict[str, Any]) -> tupl
         return 401, "a wrong key"
     if body.get("model") != "little":
         return 404, "no such model"
-    if set(body) - {"model", "input", "encoding_format", "dimensions", "user"}:
-        return 400, f"unknown fields in {sorted(body)}"
+    unknown = set(body) - {"model", "input", "encoding_format", "dimensions", "user"}
+    if unknown or body.get("encoding_format", "float") not in ("float", "base64"):
+        return 400, f"unknown fields or encoding_format: {sorted(body)}"
     texts = body.get("input")
     if not isinstance(texts, list) or not 1 <= len(texts) <= 2048 or not all(isinstance(t, str) and t for t in texts):
         return 400, "input must be 1 to 2048 strings, none of them empty"
-    if body.get("encoding_format", "float") not in ("float", "base64"):
-        return 400, "unknown encoding_format"
     return None
 
 

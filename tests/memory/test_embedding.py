@@ -89,6 +89,26 @@ def test_the_local_model_keeps_meaning_in_bfloat16(local: Embedder) -> None:
     assert (half.embed(texts) * local.embed(texts)).sum(axis=1).min() > 0.999
 
 
+def test_a_model_with_another_pooling_is_run_by_encode(local: Embedder, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds
+    from sentence_transformers.sentence_transformer.modules import Pooling  # noqa: PLC0415 - same
+
+    from factory.memory.embedding.weights import model_folder  # noqa: PLC0415 - beside its user
+
+    transformer = SentenceTransformer(str(model_folder("all-MiniLM-L6-v2")), device="cpu")[0]
+    other = SentenceTransformer(modules=[transformer, Pooling(384, "cls")], device="cpu")
+    other.save(str(tmp_path / "model"))
+    texts = ["A patient books an appointment.", *ODD_TEXTS]
+    expected = unit_length(other.encode([well_formed(text) for text in texts], show_progress_bar=False))
+
+    loaded = load_embedder(str(tmp_path / "model"), device="cpu")
+
+    assert loaded.model == EmbeddingModel(str(tmp_path / "model"), 384, max_tokens=256)
+    assert (loaded.embed(texts) * expected).sum(axis=1).min() > 0.9999
+    assert (expected[0] @ local.embed(texts[:1])[0]) < 0.99
+    assert loaded.count_tokens("two words") == local.count_tokens("two words")
+
+
 def test_no_text_gives_no_vector(local: Embedder) -> None:
     assert local.embed([]).shape == (0, 384)
 

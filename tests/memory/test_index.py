@@ -3,6 +3,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import faiss
 import fsspec  # type: ignore[import-untyped]
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ def _stored(folder: Path | str, vectors: Vectors) -> str:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[IndexPlan]:
     """Give a list that grows with every index that is built."""
     built: list[IndexPlan] = []
-    original = files.build
+    original = build
 
     def count(vectors: object, rows: int, dimension: int, plan: IndexPlan, *, threads: int = 1) -> object:
         built.append(plan)
@@ -180,6 +181,8 @@ def test_an_index_is_built_once_and_mapped_afterwards(tmp_path: Path, counted: l
     IndexFiles(tmp_path / "cache", IndexSetting.HNSW).open(url, 200, DIMENSION)
     IndexFiles(tmp_path / "cache").open(url, 200, DIMENSION, content_hash="another file")
     assert len(counted) == 3
+    IndexFiles(tmp_path / "cache").remove(url, 200)
+    assert not list(tmp_path.glob("*.faiss"))
 
 
 def test_an_index_in_an_object_store_is_copied_once(tmp_path: Path, counted: list[IndexPlan]) -> None:
@@ -240,18 +243,21 @@ def test_a_crash_while_an_index_is_written_leaves_nothing_that_is_read(
     url = _stored(tmp_path, vectors)
     child = os.fork()
     if child == 0:  # dies as by kill -9, with half of the file written
-        original = files.faiss.write_index
+        original = faiss.write_index
 
         def die(index: object, name: str) -> None:
             original(index, name)
             _truncate(Path(name))
             os._exit(9)
 
-        monkeypatch.setattr(files.faiss, "write_index", die)
+        monkeypatch.setattr(faiss, "write_index", die)
         IndexFiles(tmp_path / "cache").open(url, 200, DIMENSION)
         os._exit(1)
     _, status = os.waitpid(child, 0)
+    (abandoned,) = tmp_path.glob("staged-*")
+    os.utime(abandoned, (0, 0))
     assert os.waitstatus_to_exitcode(status) == 9
     assert not list(tmp_path.glob("a.*.faiss"))
     opened = IndexFiles(tmp_path / "cache").open(url, 200, DIMENSION)
+    assert not abandoned.exists()
     assert opened.search(unit(vectors[3:4]), 1, Selection(np.ones(200, np.bool_))).rows.tolist() == [[3]]

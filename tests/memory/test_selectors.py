@@ -127,5 +127,5 @@ def test_filters_that_make_no_sense_are_refused() -> None:
         {"created": (datetime(2026, 1, 1), None)},  # noqa: DTZ001 - what is refused
     ):
         with pytest.raises(BadInputError):
-            Filter(**wrong)  # type: ignore[arg-type]
+            Filter(**wrong)
     assert Filter(created=(datetime(2026, 1, 1, tzinfo=UTC), None)).created is not None

@@ -317,3 +317,15 @@ def test_answers_of_shards_become_one() -> None:
     assert merged.scores[0].tolist() == pytest.approx([0.5, 0.5, 0.4, -np.inf])
     assert merged.counts() == [3]
     assert best([], 2, 3).rows.shape == (2, 3)
+
+
+@pytest.mark.parametrize("rows", [100, 300])  # in the tail, and with an index of its own
+def test_a_tombstone_counts_for_segments_that_come_later_but_are_older(shard: Shard, tmp_path: Path, rows: int) -> None:
+    vectors = clustered(rows, DIMENSION)
+    content = batch([identity(n) for n in range(rows)], vectors)
+    shard.apply(ManifestDelta(5, deletions=(Deletion((identity(7),), 5),)))
+    shard.apply(ManifestDelta(6, added=(segment(tmp_path, 5, content),)))
+    assert identity(7) not in shard.search(vectors[7], 10).chunk_ids(0)
+    shard.apply(ManifestDelta(7, added=(segment(tmp_path, 6, content.slice(0, 8)),)))
+    assert shard.search(vectors[7], 1).chunk_ids(0) == [identity(7)]
+    assert shard.search(vectors[7], 1).sequences[0, 0] == 6

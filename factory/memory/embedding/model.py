@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+_TITLE_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class EmbeddingModel:
     dimension: int
     normalised: bool = True
     max_tokens: int = 512
+
+    @property
+    def chunk_tokens(self) -> int:
+        """How many tokens a chunk may have, so that its title, which is embedded with it, is read as well."""
+        return max(self.max_tokens - _TITLE_TOKENS, self.max_tokens // 2)
 
 
 class Embedder(Protocol):

@@ -13,6 +13,7 @@ Vectors = npt.NDArray[np.float32]
 # From so many queries on, copying the selected rows together pays off: matrix products want them in one piece.
 _GATHER_FROM_QUERIES = 4
 _GATHERED_ROWS = 16_384
+_SPARSE = 16
 
 
 class Found(NamedTuple):
@@ -53,7 +54,9 @@ def nearest_among(queries: Vectors, vectors: Vectors, k: int, selected: Selectio
         selected: A selection, or row numbers where they are few.
     """
     if isinstance(selected, Selection):
-        if len(queries) < _GATHER_FROM_QUERIES:
+        # Going through the bits of all rows costs as much as comparing a good part of them.
+        many = selected.count * _SPARSE > selected.size
+        if many and len(queries) < _GATHER_FROM_QUERIES:
             return _knn(queries, vectors, k, faiss.IDSelectorBitmap(selected.bitmap))
         selected = selected.rows
     if not len(selected):

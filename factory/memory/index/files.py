@@ -1,9 +1,11 @@
 """Index files: made once from a segment, stored beside it, mapped into memory, and made again where they are lost."""
 
+import glob
 import hashlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,13 +17,16 @@ import fsspec  # type: ignore[import-untyped]
 import structlog
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
-from factory.artifacts.files import locked, make_directory
+from factory.artifacts.files import locked, make_directory, sweep
 from factory.memory.index.build import build
 from factory.memory.index.kinds import IndexPlan, IndexSetting, choose
 from factory.memory.index.mapped import MappedIndex
 from factory.memory.segments import read_vectors
 
 _SUFFIX = ".faiss"
+_STAGING_PREFIX = "staged-"  # as `factory.artifacts.files.sweep` looks for
+# Nobody writes on a file that did not grow for so long.
+_ABANDONED_AFTER_SECONDS = 3600
 _NAME_BYTES = 12
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +78,7 @@ class IndexFiles:
                 found = _read(local, rows, dimension, plan)
             if found is not None:
                 return found
+            sweep(local.parent, older_than=time.time() - _ABANDONED_AFTER_SECONDS)
             _log.info("index.building", segment=url, rows=rows, kind=plan.kind.value, factory=plan.factory)
             write_index(
                 build(read_vectors(url, options=self.options), rows, dimension, plan, threads=self.threads), local
@@ -89,12 +95,12 @@ class IndexFiles:
         (self.cache / f"{local.name}.lock").unlink(missing_ok=True)
 
     def remove(self, url: str, rows: int, *, content_hash: str = "") -> None:
-        """Remove every file of a segment's index, as its segment is removed."""
-        beside, local = self._places(url, choose(rows, self.setting), content_hash)
-        local.unlink(missing_ok=True)
-        if beside is not None:
+        """Remove every index of a segment, as the segment is removed: those of other settings and versions too."""
+        self.forget(url, rows, content_hash=content_hash)
+        filesystem, path = fsspec.core.url_to_fs(url, **self.options)
+        for name in filesystem.glob(f"{glob.escape(str(path).removesuffix('.parquet'))}.*{_SUFFIX}"):
             with suppress(FileNotFoundError):
-                beside[0].rm_file(beside[1])
+                filesystem.rm_file(name)
 
     def _places(self, url: str, plan: IndexPlan, content_hash: str) -> tuple[tuple[Any, str] | None, Path]:
         """Return where others find the file, unless that is the local path itself, and the local path."""
@@ -125,7 +131,7 @@ def _read(path: Path, rows: int, dimension: int, plan: IndexPlan) -> MappedIndex
 def write_index(index: Any, path: Path) -> None:  # noqa: ANN401 - FAISS is untyped
     """Store an index so that it appears under its name only when it is complete and on disk."""
     make_directory(path.parent)
-    staged = path.parent / f".staged-{secrets.token_hex(8)}"
+    staged = path.parent / f"{_STAGING_PREFIX}{secrets.token_hex(8)}"
     try:
         faiss.write_index(index, str(staged))
         _flush(staged)
@@ -136,7 +142,7 @@ def write_index(index: Any, path: Path) -> None:  # noqa: ANN401 - FAISS is unty
 
 def _copy(filesystem: Any, source: str, path: Path) -> bool:  # noqa: ANN401 - fsspec is untyped
     make_directory(path.parent)
-    staged = path.parent / f".staged-{secrets.token_hex(8)}"
+    staged = path.parent / f"{_STAGING_PREFIX}{secrets.token_hex(8)}"
     try:
         with filesystem.open(source, "rb") as remote, staged.open("wb") as file:
             shutil.copyfileobj(remote, file, 1 << 20)
@@ -144,7 +150,7 @@ def _copy(filesystem: Any, source: str, path: Path) -> bool:  # noqa: ANN401 - f
         staged.replace(path)
     except FileNotFoundError:
         return False
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - stores raise errors of their own, and the index can be built
         _log.warning("index.not_copied", source=source, error=str(error))
         return False
     finally:
@@ -156,8 +162,7 @@ def _publish(path: Path, filesystem: Any, target: str) -> None:  # noqa: ANN401 
     try:
         # An upload shows only when it is complete, and a second one has an equally good index.
         filesystem.put_file(str(path), target)
-    except OSError as error:
-        # Others will build it themselves; a search need not fail for that.
+    except Exception as error:  # noqa: BLE001 - stores raise errors of their own, and others can build the index
         _log.warning("index.not_published", target=target, error=str(error))
 
 

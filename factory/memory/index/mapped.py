@@ -20,9 +20,9 @@ _HNSW_EF_LIMIT = 2048
 _HNSW_EFFORT_PER_HIT = 4
 # How many neighbours are taken from the lists for each of the best that is wanted: the last of them are not sure.
 _LISTS_MARGIN = 2
-# Selected rows are not spread evenly; with this much more, few queries need a second round.
-_MARGIN_FOR_CHANCE = 1.3
-_STEP = 4
+# Selected rows are not spread evenly: so much less of a margin is accepted before more neighbours are looked at.
+_TOLERANCE = 1.6
+_STEP = 2
 
 
 class MappedIndex:
@@ -109,12 +109,12 @@ class MappedIndex:
         else:
             margin = _LISTS_MARGIN
             limit = margin * k * self.plan.lists / self.plan.effort
-        count = round(_MARGIN_FOR_CHANCE * margin * k * selection.size / selection.count)
+        count = round(margin * k * selection.size / selection.count)
         while len(waiting) and count <= limit:
             scores, rows = self._neighbours(queries[waiting], count, count / (margin * k))
             kept = selection.holds(rows)
             place = (kept.cumsum(axis=1) < k).sum(axis=1) + 1
-            settled = place * margin <= count
+            settled = place * margin <= _TOLERANCE * count
             # The selected ones come first, in the order they had.
             order = np.argsort(~kept[settled], axis=1, kind="stable")[:, :k]
             result.rows[waiting[settled]] = np.take_along_axis(rows[settled], order, 1)

@@ -41,7 +41,8 @@ class Selection:
     def holds(self, rows: Rows) -> Mask:
         """Return which of some row numbers are selected; -1 is not."""
         bits = self.bitmap[rows >> 3] >> (rows & 7).astype(np.uint8)
-        return (bits & 1).astype(np.bool_) & (rows >= 0)
+        held: Mask = (bits & 1).astype(np.bool_) & (rows >= 0)
+        return held
 
     def holds_row(self, row: int) -> bool:
         """Return whether one row is selected."""

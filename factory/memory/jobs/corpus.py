@@ -22,6 +22,7 @@ from factory.memory.jobs.sources import Corpus, Partition
 from factory.memory.jobs.spool import spool
 from factory.memory.jobs.store import JobStore
 from factory.memory.jobs.work import DONE, Chunker, Plan, chunker_name
+from factory.memory.segments import SegmentFile
 
 PARTITION_BYTES = 4 * 1024 * 1024
 _MANIFEST = "job.json"
@@ -32,23 +33,6 @@ Source = str | Iterable[Document | Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentFile:
-    """A segment that a job wrote, which never changes.
-
-    Attributes:
-        uri: Its full address.
-        rows: Number of chunks.
-        bytes: Its size.
-        sha256: Of its bytes, 64 hexadecimal digits.
-    """
-
-    uri: str
-    rows: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class JobProgress:
     """How far a job is.
 
@@ -56,7 +40,7 @@ class JobProgress:
         done: Partitions that are finished.
         total: All partitions.
         chunks: In the finished ones.
-        texts_per_second: Chunks embedded by this run, over the time since the first worker could begin.
+        texts_per_second: Chunks embedded by this run, over the time since it began; workers load the model first.
     """
 
     done: int
@@ -130,7 +114,8 @@ def embed_corpus(
             several times over.
         workers: Most actors; None takes one per GPU, or where there is none, what the CPUs have room for.
         cpus_per_worker: Cores of one actor. Two actors of one core are faster than one of two, and need two models.
-        chunk_apart: Whether other processes read and chunk; None does so where workers have a GPU, which would idle.
+        chunk_apart: Whether other processes read and chunk, if the workers leave a core for them; None does so where
+            workers have a GPU, which would idle.
         progress: Called at the start and whenever a partition is done.
 
     Returns:
@@ -186,7 +171,7 @@ def embed_corpus(
         spec=embedder,
         model=model,
         chunker=identity["chunker"],
-        limit=min(chunk_tokens or model.max_tokens, model.max_tokens),
+        limit=min(chunk_tokens or model.chunk_tokens, model.chunk_tokens),
     )
     partitions = [Partition.from_json(value) for value in manifest["partitions"]]
     done = {entry["partition"]: entry for entry in map(json.loads, store.contents(DONE).values())}

@@ -35,8 +35,10 @@ def execute(
     gpus, cpus = cluster_size()
     gpus = gpus if plan.spec.uses_gpu else 0
     apart = gpus > 0 if chunk_apart is None else chunk_apart
-    room = gpus or max(1, cpus // cpus_per_worker - int(apart))
+    room = gpus or max(1, (cpus - int(apart)) // cpus_per_worker)
     size = max(1, min(workers or room, room, len(partitions)))
+    # Where the workers own all cores, chunking apart would wait for a core for ever.
+    apart = apart and cpus > size * cpus_per_worker
     rows = [partition_row(number, partition) for number, partition in partitions.items()]
     with _quiet():
         # One block per row, so that each is handed out and reported by itself.
@@ -73,7 +75,7 @@ def _quiet() -> Iterator[None]:
     bars, context.enable_progress_bars = context.enable_progress_bars, False
     log = logging.getLogger("ray.data")
     level = log.level
-    log.setLevel(logging.WARNING)
+    log.setLevel(logging.ERROR)
     try:
         yield
     finally:

@@ -1,6 +1,9 @@
 """Reading the documents of a partition. What cannot be read is refused and counted; it never stops the job."""
 
+import gzip
 import json
+import lzma
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -22,6 +25,8 @@ _EXAMPLES = 5
 _NAMES = frozenset(spec.name for spec in fields(Document)) - {"text"}
 _SNIFFED_BYTES = 8_192
 _ROWS = 1_024
+# What says that bytes are wrong. Other errors of reading may pass, so they stop the job, which can be run again.
+_DAMAGES = (EOFError, gzip.BadGzipFile, lzma.LZMAError, pa.ArrowInvalid, zlib.error)
 
 
 class Refusal(StrEnum):
@@ -34,6 +39,7 @@ class Refusal(StrEnum):
     TOO_LARGE = "too large"
     NOT_JSON = "not a JSON object"
     BAD_FIELD = "a field of the wrong type"
+    DAMAGED = "the rest of a damaged file"
     NOT_CHUNKED = "the chunker failed"
     NO_VECTOR = "the model gave no vector"
     REFUSED = "refused by the endpoint"
@@ -116,7 +122,10 @@ def read_documents(corpus: Corpus, partition: Partition, defaults: Defaults, ref
     filesystem, _ = fsspec.core.url_to_fs(corpus.url, **corpus.options)
     read = {Format.PARQUET: _rows, Format.JSONL: _lines, Format.TEXT: _file}[partition.format]
     for piece in partition.pieces:
-        yield from read(filesystem, piece, corpus.text_column, defaults, refusals)
+        try:
+            yield from read(filesystem, piece, corpus.text_column, defaults, refusals)
+        except _DAMAGES as error:
+            refusals.add(Refusal.DAMAGED, piece.path, str(error))
 
 
 def document_of(
@@ -125,13 +134,14 @@ def document_of(
     """Return the document in a row or an object; None after putting it into the refusals.
 
     Args:
-        record: Has the text, as a string or UTF-8 bytes, and may have the fields of a `Document`; others are ignored.
+        record: Has the text, as a string or UTF-8 bytes, and may have the fields of a `Document`; one that is empty
+            says nothing, and others are ignored.
         key: Of the document where the record has none.
         text_column: The name under which the text is.
         defaults: For fields that it does not have.
         refusals: Where it is counted if it cannot be used.
     """
-    given = {name: record[name] for name in _NAMES if record.get(name) is not None}
+    given = {name: record[name] for name in _NAMES if record.get(name) not in (None, "")}
     key = well_formed(str(given.pop("key", key)))
     text = _text(record.get(text_column), key, refusals)
     if text is None:
@@ -153,7 +163,7 @@ def _moment(value: object) -> datetime:
     if value is None:
         return datetime.fromtimestamp(0, UTC)
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _text(value: object, key: str, refusals: Refusals) -> str | None:
@@ -203,10 +213,28 @@ def _records(batch: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - pyarrow 
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         # As bytes, because one string that is not UTF-8 would keep the whole column from being read.
         is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-        columns[name] = (column.cast(pa.large_binary()) if is_text else column).to_pylist()
+        columns[name] = column.cast(pa.large_binary()).to_pylist() if is_text else _values(column)
     for values in zip(*columns.values(), strict=True):
         record = dict(zip(columns, values, strict=True))
         yield {name: _readable(value, name) for name, value in record.items()}
+
+
+def _values(column: Any) -> list[Any]:  # noqa: ANN401 - pyarrow is untyped
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        values = [_one(value) for value in column]
+    return values
+
+
+def _one(value: Any) -> object:  # noqa: ANN401 - pyarrow is untyped
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        # A time outside the years 1 to 9999: as text it is refused, and its row alone.
+        return "out of range"
 
 
 def _readable(value: object, name: str) -> object:
@@ -227,10 +255,16 @@ def _lines(
             opened.seek(place - 1)
             place += len(opened.readline()) - 1
         while piece.end is None or place < piece.end:
-            line = opened.readline()
+            line = opened.readline(MOST_BYTES)
+            key, place = f"{piece.path}#{place}", place + len(line)
             if not line:
                 return
-            key, place = f"{piece.path}#{place}", place + len(line)
+            if len(line) == MOST_BYTES and not line.endswith(b"\n"):
+                refusals.add(Refusal.TOO_LARGE, key)
+                while line and not line.endswith(b"\n"):
+                    line = opened.readline(MOST_BYTES)
+                    place += len(line)
+                continue
             if not line.strip():
                 continue
             try:

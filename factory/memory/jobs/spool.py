@@ -47,8 +47,7 @@ def spool(
     documents: list[Document] = []
     filled = files = 0
     for number, record in enumerate(records):
-        text = record.text if isinstance(record, Document) else record.get(text_column)
-        mapping = {**asdict(record), text_column: text} if isinstance(record, Document) else record
+        mapping = _mapping(record, text_column) if isinstance(record, Document) else record
         document = document_of(mapping, f"#{number}", text_column, defaults, refusals)
         if document is None:
             continue
@@ -61,6 +60,13 @@ def spool(
         _write(store, f"{folder}/{files:06d}.parquet", documents)
         files += 1
     return files
+
+
+def _mapping(document: Document, text_column: str) -> dict[str, Any]:
+    given = {**asdict(document), text_column: document.text}
+    if document.created_at == Document("", "").created_at:
+        del given["created_at"]  # it says nothing
+    return given
 
 
 def _write(store: JobStore, name: str, documents: list[Document]) -> None:

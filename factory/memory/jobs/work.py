@@ -19,6 +19,7 @@ from factory.memory.documents import (
     NORMALISED_KEY,
     Chunk,
     Document,
+    embedded_text,
     segment_schema,
 )
 from factory.memory.embedding import Embedder, EmbedderSpec, EmbeddingModel, Vectors
@@ -132,7 +133,8 @@ def embed_partition(plan: Plan, number: int, chunks: pa.Table, embedder: Embedde
     facts = json.loads(chunks.schema.metadata[PARTITION_KEY.encode()])
     refusals = Refusals()
     refusals.merge(facts["refused"])
-    texts = chunks.column("text").to_pylist()
+    titles, passages = chunks.column("title").to_pylist(), chunks.column("text").to_pylist()
+    texts = [embedded_text(title, passage) for title, passage in zip(titles, passages, strict=True)]
     vectors = _vectors(embedder, texts, chunks, refusals)
     usable = np.isfinite(vectors).all(axis=1)
     facts["refused"] = refusals.to_json()

@@ -1,0 +1,1 @@
+"""The door: applications on Ray Serve."""
