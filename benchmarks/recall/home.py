@@ -26,8 +26,8 @@ from factory.memory.embedding.model import EmbeddingModel
 from factory.memory.filters import Filter
 from factory.memory.fleet import Fleet
 from factory.memory.host import Answer, Request, ShardHost
+from factory.memory.local import LocalShard
 from factory.memory.segments import Model, write_segment
-from factory.memory.shards import LocalShard
 from factory.memory.writing import write_documents
 from factory.settings import Settings
 from factory.storage.database import Database
