@@ -22,6 +22,8 @@ BATCH = 32
 # A write that is not found after so long will not be.
 _PATIENCE_SECONDS = 30.0
 _WARM_UP_QUERIES = 20
+# A recall means something from so many queries on.
+_LEAST_QUERIES = 50
 # Steps of the knob that bring nothing, after which it is left where it is.
 _VAIN_STEPS = 2
 
@@ -115,8 +117,8 @@ class Conversation:
         for effort in self._searcher.efforts:
             if effort < asked["from"]:
                 continue
-            found = [self._one(query, name, effort) for query in self._queries]
-            expected = self._truth[name]
+            found = self._asked(name, effort, asked.get("seconds", _PATIENCE_SECONDS))
+            expected = self._truth[name][: len(found)]
             hits = sum(len({*got} & {*best.tolist()} - {-1}) for got, best in zip(found, expected, strict=True))
             before, recall = recall, hits / int((expected >= 0).sum())
             in_vain = in_vain + 1 if recall <= before else 0
@@ -124,8 +126,15 @@ class Conversation:
                 break
         return {"effort": effort, "recall": recall}
 
-    def _one(self, query: Vectors, name: str, effort: int) -> Sequence[int]:
-        return self._searcher.search(query[None], K, self._conditions[name], effort)[0]
+    def _asked(self, name: str, effort: int, seconds: float) -> list[Sequence[int]]:
+        """Return what the queries find, or the first of them where all take too long."""
+        found: list[Sequence[int]] = []
+        began = time.perf_counter()
+        for query in self._queries:
+            if len(found) >= _LEAST_QUERIES and time.perf_counter() - began > seconds:
+                break
+            found.append(self._searcher.search(query[None], K, self._conditions[name], effort)[0])
+        return found
 
     def _singles(self, asked: dict[str, Any]) -> dict[str, Any]:
         search = self._searcher.search

@@ -1,13 +1,10 @@
 """The contest: every contestant builds, starts anew, searches and writes, one after another, round by round."""
 
 import dataclasses
-import math
 import shutil
 import statistics
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,8 @@ from benchmarks.recall.watch import Watch
 NOT_INSTALLED = "not installed"
 NO_TIME = "left out: the time was up"
 _RECALL = 0.99
-_restarted = contextmanager(contestants.restart)
+# A contestant that takes longer hangs.
+_PATIENCE_SECONDS = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ class Contest:
         self._figures.setdefault(name, []).append(figure)
 
     def _built(self, name: str, store: Path) -> dict[str, Any]:
-        with Contestant.running(name, self._data, store) as contestant, self._limited(contestant):
+        with Contestant.running(name, self._data, store, seconds=self._left()) as contestant:
             before = contestant.use()
             with Watch(contestant.use) as watch:
                 seconds = contestant.ask("build")["seconds"]
@@ -111,16 +109,14 @@ class Contest:
 
     def _searched(self, name: str, store: Path) -> dict[str, Any]:
         plan = self._plan
-        with _restarted(name, self._data, store, self._core) as (contestant, whole, opening):
-            with self._limited(contestant):
-                with Watch(contestant.use) as watch:
-                    searches = self._all_rates(name, contestant)
-                plain = searches.pop("none")
-                latest = {}
-                if name == "factory":
-                    how = {"filter": "none", "effort": 0, "seconds": plan.seconds, "latest": True}
-                    latest["latest"] = contestant.ask("singles", **how)
-                inserted = contestant.ask("insert", count=plan.inserts, effort=plain["effort"])
+        with contestants.restarted(name, self._data, store, self._core, self._left()) as (contestant, whole, opening):
+            with Watch(contestant.use) as watch:
+                searches = self._all_rates(name, contestant)
+            plain = searches.pop("none")
+            latest = {}
+            if name == "factory":
+                latest["latest"] = contestant.ask("singles", filter="none", effort=0, seconds=plan.seconds, latest=True)
+            inserted = contestant.ask("insert", count=plan.inserts, effort=plain["effort"])
             self._say(f"{name} insert to searchable: p50 {inserted['p50_ms']:.1f} ms, p99 {inserted['p99_ms']:.1f} ms")
         return {
             **plain,
@@ -144,7 +140,9 @@ class Contest:
         return searches
 
     def _rates(self, contestant: Contestant, filtered: str, effort: int) -> dict[str, Any]:
-        tuned = contestant.ask("tune", filter=filtered, recall=_RECALL, **{"from": effort})
+        # Ten times: the recall needs more answers than the rate does.
+        seconds = 10 * self._plan.seconds
+        tuned = contestant.ask("tune", filter=filtered, recall=_RECALL, seconds=seconds, **{"from": effort})
         how = {"filter": filtered, "effort": tuned["effort"], "seconds": self._plan.seconds}
         began = contestant.use().cpu_seconds
         singles = contestant.ask("singles", **how)
@@ -163,20 +161,7 @@ class Contest:
         }
 
     def _left(self) -> float:
-        return math.inf if self._deadline is None else self._deadline - time.perf_counter()
-
-    @contextmanager
-    def _limited(self, contestant: Contestant) -> Iterator[None]:
-        """Kill a contestant that has not done with a block when the time is up."""
-        if self._deadline is None:
-            yield
-            return
-        timer = threading.Timer(max(0, self._left()), contestant.kill)
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+        return _PATIENCE_SECONDS if self._deadline is None else self._deadline - time.perf_counter()
 
     def _say(self, text: str) -> None:
         self._console.print(text, style="dim", highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ _ON_SERVER = "pgvector"
 # What a user of pgvector would give it; the default of 128 MB holds no index of this size.
 _SERVER_OPTIONS = {"shared_buffers": "1GB", "max_parallel_maintenance_workers": "1", "shared_preload_libraries": ""}
 _DATABASE = "pgvector"
+_PATIENCE_SECONDS = 7200.0
 
 
 class ContestantError(Exception):
@@ -68,7 +70,9 @@ class Contestant:
 
     @classmethod
     @contextmanager
-    def running(cls, name: str, data: Path, store: Path, *, core: int | None = None) -> Iterator[Self]:
+    def running(
+        cls, name: str, data: Path, store: Path, *, core: int | None = None, seconds: float = _PATIENCE_SECONDS
+    ) -> Iterator[Self]:
         """Keep a contestant's process running for the length of a block, and its server where it has one.
 
         Args:
@@ -76,6 +80,7 @@ class Contestant:
             data: Folder with the rows and queries.
             store: Its own folder.
             core: The only processor core that it may use; None leaves it all.
+            seconds: After which it is killed.
         """
         store.mkdir(parents=True, exist_ok=True)
         log = store / "log.txt"
@@ -95,10 +100,15 @@ class Contestant:
                         text=True,
                         env=_environment(one_thread=core is not None),
                     )
+                timer = threading.Timer(max(0.0, seconds), process.kill)
+                timer.start()
                 try:
                     yield cls(name, process, log, server)
                 finally:
+                    timer.cancel()
                     _end(process)
+                    if name == "factory" and process.returncode:
+                        _stop_server(store)
             finally:
                 if server is not None:
                     server.detach()
@@ -123,10 +133,6 @@ class Contestant:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def kill(self) -> None:
-        """End the process whatever it does."""
-        self._process.kill()
-
     def use(self) -> Use:
         """Return what its processes use, those of its server included."""
         found = [psutil.Process(self._process.pid)]
@@ -145,14 +151,24 @@ class Contestant:
         return Use(cpu, shared, private)
 
 
-def restart(name: str, data: Path, store: Path, core: int) -> Iterator[tuple[Contestant, float, float]]:
-    """Start a contestant on what it stored, and yield it with the seconds to its first answer.
+@contextmanager
+def restarted(
+    name: str, data: Path, store: Path, core: int, seconds: float
+) -> Iterator[tuple[Contestant, float, float]]:
+    """Start a contestant on what it stored, for the length of a block.
+
+    Args:
+        name: Of the contestant.
+        data: Folder with the rows and queries.
+        store: What it stored.
+        core: The only processor core that it may use.
+        seconds: After which it is killed.
 
     Yields:
-        The contestant, the seconds from nothing, and those of it that came after its imports.
+        The contestant, the seconds from nothing to its first answer, and those of them after its imports.
     """
     began = time.perf_counter()
-    with Contestant.running(name, data, store, core=core) as contestant:
+    with Contestant.running(name, data, store, core=core, seconds=seconds) as contestant:
         opened = contestant.ask("open")
         yield contestant, time.perf_counter() - began, opened["seconds"]
 
@@ -209,6 +225,13 @@ def _rollup(pid: int) -> dict[str, int]:
     except OSError:
         return {}
     return {line.split(":")[0]: int(line.split()[1]) for line in lines}
+
+
+def _stop_server(store: Path) -> None:
+    """Stop the database server that a killed factory has left running."""
+    server = EmbeddedServer(store / "data" / "postgres")
+    server.attach()
+    server.detach()
 
 
 def _end(process: subprocess.Popen[str]) -> None:
