@@ -27,7 +27,7 @@ from benchmarks.recall.contest import Contest, Plan
 from benchmarks.recall.contestants import CONTESTANTS
 from benchmarks.recall.data import DataPlan, prepare
 
-QUICK = Plan(rounds=1, seconds=0.3, inserts=10, limit=48)
+QUICK = Plan(rounds=1, seconds=0.3, inserts=10, limit=42)
 FULL = Plan(rounds=3, seconds=2, inserts=100)
 _QUICK_DATA = DataPlan(size=20_000, real=2_048, queries=100)
 _FULL_DATA = DataPlan(size=100_000, real=20_480, queries=300)
