@@ -1,5 +1,5 @@
-# make run | test | check | bench | bench-setup | bench-engine | lock | clean; the first call prepares everything, a
-# second finds it done.
+# make run | test | check | bench | bench-setup | bench-engine | bench-memory | lock | clean; the first call prepares
+# everything, a second finds it done.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 VISION ?= examples/visions/clinic.md
 # Tests of these folders start Ray or run against the clock; the others go side by side.
 WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/faults/ tests/memory_cluster/
-PEERS := langgraph dbos pgqueuer procrastinate
+PEERS := langgraph dbos pgqueuer procrastinate pgvector lancedb qdrant hnswlib chroma
 BENCH_VENVS := .venv-bench
 BENCH_ARGS ?=
 
@@ -72,11 +72,15 @@ chaos: $(VENV)/.installed-dev system ## Kill, freeze and cut for CHAOS_SECONDS a
 	$(BIN)/python -m tests.faults.chaos --seconds $(CHAOS_SECONDS) --seed $(CHAOS_SEED) --projects $(CHAOS_PROJECTS)
 
 .PHONY: bench-setup
-bench-setup: $(PEERS:%=$(BENCH_VENVS)/%/.installed) ## Install the engines that bench-engine compares with, each apart.
+bench-setup: $(PEERS:%=$(BENCH_VENVS)/%/.installed) $(BENCH_VENVS)/.texts ## Install what the benchmarks compare with, each apart.
 
 .PHONY: bench-engine
 bench-engine: $(VENV)/.installed bench-setup system ## Measure the engine beside its peers; BENCH_ARGS=--quick is short.
 	$(BIN)/python benchmarks/engine.py $(BENCH_ARGS)
+
+.PHONY: bench-memory
+bench-memory: $(VENV)/.installed bench-setup system ## Measure semantic memory beside vector stores.
+	$(BIN)/python benchmarks/memory.py $(BENCH_ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
@@ -108,6 +112,15 @@ $(VENV)/.installed: $(VENV)/.uv pyproject.toml constraints.txt requirements/spac
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) -c constraints.txt -e '.[dev]'
 	@touch $@
+
+$(VENV)/.installed-embeddings: $(VENV)/.installed
+	$(INSTALL) -c constraints.txt -e '.[embeddings]'
+	@touch $@
+
+# The texts of bench-memory --quick, embedded; more are embedded when they are asked for.
+$(BENCH_VENVS)/.texts: $(VENV)/.installed-embeddings
+	$(BIN)/python benchmarks/memory.py --prepare
+	@mkdir -p $(@D) && touch $@
 
 $(BENCH_VENVS)/%/.installed: benchmarks/peers/%/requirements.txt | $(VENV)/.uv
 	$(UV) venv --quiet --clear --python $(BIN)/python $(BENCH_VENVS)/$*

@@ -13,51 +13,25 @@ tells what is measured and how each peer is used.
 import argparse
 import asyncio
 import json
-import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import psutil
 from rich.console import Console
 
 from benchmarks.contest import report
 from benchmarks.contest.chart import write_chart
 from benchmarks.contest.contest import Contest, Plan
 from benchmarks.contest.growth import measure_growth
+from benchmarks.contest.machine import machine
 from benchmarks.contest.peers import PEERS
 from benchmarks.contest.server import Server
 
 CONTESTANTS = ("factory", *PEERS)
 QUICK = Plan(rounds=1, seconds=2.5, chains=15)
 FULL = Plan(rounds=3, seconds=10, chains=100, model_steps=6)
-
-
-def machine(server_settings: dict[str, str]) -> dict[str, object]:
-    """Return what the figures depend on."""
-    cpu = next(
-        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        platform.processor() or platform.machine(),
-    )
-    return {
-        "cpu": cpu,
-        "cores": psutil.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 1024**3, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "postgresql": server_settings,
-    }
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
 
 
 async def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -68,7 +42,7 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     )
     console = Console(stderr=True)
     with Server.running(folder) as server:
-        found: dict[str, object] = {"machine": machine(await server.settings())}
+        found: dict[str, object] = {"machine": {**machine(), "postgresql": await server.settings()}}
         if options.growth:
             growth = await measure_growth(
                 server, folder, events=options.events, deliveries=options.deliveries, plan=plan, console=console

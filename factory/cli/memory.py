@@ -317,9 +317,9 @@ async def _searcher(
 ) -> "AsyncIterator[Searcher]":
     from factory.memory.collections import get_collection  # noqa: PLC0415
     from factory.memory.embedding import EmbedderSpec  # noqa: PLC0415
+    from factory.memory.local import local_fleet  # noqa: PLC0415
     from factory.memory.rerank import Reranker  # noqa: PLC0415
     from factory.memory.search import Searcher  # noqa: PLC0415
-    from factory.memory.shards import local_fleet  # noqa: PLC0415
 
     async with database.transaction() as connection:
         found = await get_collection(connection, collection or settings.memory_collection)

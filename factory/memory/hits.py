@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from factory.memory.columns import Ids, bytes_of
+from factory.memory.columns import Ids
+from factory.memory.documents import ID_BYTES
 
 # Cosines that differ by less come from another order of summing: the way of computing must not decide between ties.
 _DECIMALS = 6
@@ -41,7 +42,8 @@ class Hits:
 
     def chunk_ids(self, query: int) -> list[bytes]:
         """Return the chunk ids that one query found, the best first."""
-        return [bytes_of(words) for words in self.ids[query][self.rows[query] >= 0]]
+        packed = self.ids[query][self.rows[query] >= 0].astype(">u8").tobytes()
+        return [packed[place : place + ID_BYTES] for place in range(0, len(packed), ID_BYTES)]
 
     def counts(self) -> list[int]:
         """Return how many chunks each query found."""
@@ -65,19 +67,15 @@ def best(answers: Sequence[Hits], queries: int, k: int) -> Hits:
     scores = np.concatenate([answer.scores for answer in answers], axis=1)
     sequences = np.concatenate([answer.sequences for answer in answers], axis=1)
     rows = np.concatenate([answer.rows for answer in answers], axis=1)
-    scores = np.where(rows >= 0, np.round(np.where(rows >= 0, scores, 0), _DECIMALS), -np.inf).astype(np.float32)
+    found = rows >= 0
+    scores = np.where(found, np.round(np.where(found, scores, 0), _DECIMALS), -np.inf).astype(np.float32)
     if len(answers) > 1:
         scores, rows = _once(ids, scores, sequences, rows)
     order = np.lexsort((ids[..., 1], ids[..., 0], -scores))[:, :k]
-    return _padded(
-        Hits(
-            np.take_along_axis(ids, order[..., None], 1),
-            np.take_along_axis(scores, order, 1),
-            np.where(np.take_along_axis(rows, order, 1) >= 0, np.take_along_axis(sequences, order, 1), -1),
-            np.take_along_axis(rows, order, 1),
-        ),
-        k,
-    )
+    # What `take_along_axis` does, which takes half as long as a walk through an index does.
+    chosen = np.arange(queries)[:, None], order
+    rows = rows[chosen]
+    return _padded(Hits(ids[chosen], scores[chosen], np.where(rows >= 0, sequences[chosen], -1), rows), k)
 
 
 def _once(

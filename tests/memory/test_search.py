@@ -15,8 +15,8 @@ from factory.memory.embedding import Embedder, EmbeddingModel, load_embedder
 from factory.memory.filters import Filter
 from factory.memory.fleet import Fleet, ShardClient, ShardLostError
 from factory.memory.host import Answer, Request, ShardHost
+from factory.memory.local import LocalShard, local_fleet
 from factory.memory.search import Hit, Mode, Searcher
-from factory.memory.shards import LocalShard, local_fleet
 from factory.memory.writing import Known, write_documents
 from factory.settings import Settings
 from factory.storage.database import Database

@@ -15,8 +15,8 @@ from factory.client import BuildRequest, Factory
 from factory.memory.collections import get_collection
 from factory.memory.embedding import load_embedder
 from factory.memory.filters import Filter
+from factory.memory.local import local_fleet
 from factory.memory.search import Searcher
-from factory.memory.shards import local_fleet
 from factory.settings import Settings
 
 ROOT = Path(__file__).parents[2]
