@@ -43,7 +43,7 @@ _PER_QUERY = 5
 _PASSAGES = 64
 _FIRST_LINES = 3
 _LONGEST_QUERY = 300
-# Of the projects of one tenant; no index, there are few.
+# Reads the whole table, once for a task and only where a rule names a slug.
 _SLUGS = """
 SELECT p.id, p.tenant, p.slug FROM unnest($1::text[], $2::text[]) AS w (tenant, slug)
 JOIN project p ON p.tenant = w.tenant AND p.slug = w.slug
@@ -162,10 +162,12 @@ class Recall:
         if not queries:
             return []
         hits = await search.search(queries, _PER_QUERY, conditions)
+        # A sandbox replays what another project did, and must not learn from it.
+        itself = {str(project.id), str(project.sandbox_of)}
         kept = [
             hit
             for hit in hits
-            if hit.passage.project_id != str(project.id) and self._sharing.allows(project, hit.passage, slugs=slugs)
+            if hit.passage.project_id not in itself and self._sharing.allows(project, hit.passage, slugs=slugs)
         ]
         return await self._passages(kept[:_PASSAGES])
 
@@ -237,7 +239,10 @@ def _place(hit: "Hit") -> tuple[UUID, str, int] | None:
 
 
 def _is_of(artifact: StoredArtifact, project: Project, hit: "Hit") -> bool:
-    return artifact.status is ArtifactStatus.VALID and project.tenant == hit.passage.tenant
+    """Tell whether an artifact still counts, and is whose the hit says it is; nothing is learnt from a sandbox."""
+    return (
+        artifact.status is ArtifactStatus.VALID and project.tenant == hit.passage.tenant and project.sandbox_of is None
+    )
 
 
 def _passage(hit: "Hit", artifact: StoredArtifact | None, project: Project | None) -> RecalledPassage:

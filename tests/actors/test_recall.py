@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import UUID
 
 import pytest
 
@@ -77,9 +78,16 @@ class World:
     def recall(self, sharing: Sharing = OPEN, collection: str = "artifacts") -> Recall:
         return Recall(self.database, self.store, sharing, collection, self.shelf.open)
 
-    async def project(self, name: str, tenant: str = "north") -> Project:
+    async def project(self, name: str, tenant: str = "north", sandbox_of: UUID | None = None) -> Project:
         async with self.database.transaction() as connection:
-            new = NewProject(name=name, slug=name.lower(), blueprint="courtesy", build_key=name, tenant=tenant)
+            new = NewProject(
+                name=name,
+                slug=name.lower(),
+                blueprint="courtesy",
+                build_key=name,
+                tenant=tenant,
+                sandbox_of=sandbox_of,
+            )
             return await create_project(connection, new)
 
     async def artifact(
@@ -217,6 +225,16 @@ async def test_a_hit_is_checked_once_more(world: World) -> None:
     world.remember(first, ref, project_id="corpus/notes")
     found = await fact(world.recall(), job(reader), spec=spec)
     assert [item["artifact"] is None for item in found] == [False, True]
+
+
+async def test_a_sandbox_neither_learns_from_its_original_nor_teaches(world: World) -> None:
+    original = await world.project("Original")
+    sandbox = await world.project("Sandbox", sandbox_of=original.id)
+    spec = SPEC.model_copy(update={"questions": {"greeting": ("hi",)}})
+    for project in (original, sandbox):
+        world.remember(project, await world.artifact(project, "greeting", "Hello."))
+    assert await fact(world.recall(), job(sandbox), spec=spec) == []
+    assert await fact(world.recall(), job(original), spec=spec) == []
 
 
 async def test_memory_that_fails_is_noted_and_the_task_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
