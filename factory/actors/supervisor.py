@@ -35,6 +35,7 @@ from factory.domain.task import TASK_ASSIGNED, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery, Owner
 from factory.memory.sharing import Sharing
+from factory.memory.tending import tend
 from factory.observability.logs import configure_logging
 from factory.observability.traces import Tracing, start_tracing
 from factory.recovery.classification import classify
@@ -48,6 +49,7 @@ _CONTROL_CAPACITY = 32
 _CONTROL_NAMES = frozenset(item.name for item in CONTROL)
 _SWEEP_SECONDS = 1.0
 _MAINTAIN_SECONDS = 6 * 3600.0
+_TEND_SECONDS = 60.0
 _RECONNECT_SECONDS = 0.5
 _CONTENTION_SECONDS = 0.02
 
@@ -97,6 +99,7 @@ class Supervisor:
                     group.create_task(self._forever(self._prolong)),
                     group.create_task(self._forever(self._sweep)),
                     group.create_task(self._forever(self._maintain)),
+                    group.create_task(self._forever(self._tend)),
                     group.create_task(self._listen()),
                 ]
                 await self._drained(loops)
@@ -350,6 +353,10 @@ class Supervisor:
         await asyncio.sleep(_SWEEP_SECONDS)
         if await self._bus.sweep():
             self._demand.ring()
+
+    async def _tend(self) -> None:
+        await asyncio.sleep(_TEND_SECONDS)
+        await tend(self._database, self._settings.segment_url)
 
     async def _maintain(self) -> None:
         await self._bus.maintain(self._settings.event_retention)

@@ -16,6 +16,10 @@ from factory.domain.memory import DocumentChunks, NewSegment
 from factory.memory.collections import Collection, ensure_collection
 from factory.storage.database import Connection
 
+# A segment below this many rows is small; a run of so many small ones is compacted.
+SMALL_ROWS = 20_000
+SMALL_RUN = 16
+
 # Primary key.
 _ADVANCE = "UPDATE memory_collection SET version = version + $2 WHERE name = $1 RETURNING version"
 _KNOWN = "SELECT id, version FROM memory_segment WHERE id = ANY ($1)"
@@ -91,6 +95,10 @@ FROM memory_collection c CROSS JOIN LATERAL (
     SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(size), 0)::bigint AS bytes
     FROM memory_segment s WHERE s.collection = c.name AND s.dropped_version IS NULL
 ) s ORDER BY c.name
+"""
+_CROWDED = """
+SELECT collection FROM memory_segment WHERE dropped_version IS NULL AND rows < $1
+GROUP BY collection HAVING count(*) >= $2 ORDER BY collection
 """
 _URLS = "SELECT url FROM memory_segment WHERE collection = $1"
 _GONE = """
@@ -295,6 +303,11 @@ async def take_dropped(connection: Connection, collection: str, grace: timedelta
 async def collection_sizes(connection: Connection) -> list[dict[str, Any]]:
     """Return every collection with its model, and how many documents, segments, rows, bytes and tombstones it has."""
     return [dict(row) for row in await connection.fetch(_SIZES)]
+
+
+async def crowded_collections(connection: Connection) -> list[str]:
+    """Return the collections that have many small segments."""
+    return [row["collection"] for row in await connection.fetch(_CROWDED, SMALL_ROWS, SMALL_RUN)]
 
 
 async def known_urls(connection: Connection, collection: str) -> frozenset[str]:

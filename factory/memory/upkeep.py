@@ -20,15 +20,13 @@ from factory.memory.compaction import compact
 from factory.memory.index.files import IndexFiles
 from factory.memory.liveness import Deletion
 from factory.memory.parts import SegmentRef
-from factory.memory.registry import Manifest, Segment
+from factory.memory.registry import SMALL_ROWS, SMALL_RUN, Manifest, Segment
 from factory.memory.segments import remove_segment
 from factory.storage.database import Database
 
 _log = structlog.stdlib.get_logger(__name__)
 
-# A segment below this many rows is small; a run of so many small ones is compacted, into one of so many rows at most.
-SMALL_ROWS = 20_000
-SMALL_RUN = 16
+# The most rows of a segment that others were compacted into.
 TARGET_ROWS = 200_000
 # How long a search that began before may still read a segment that was replaced.
 GRACE = timedelta(minutes=10)

