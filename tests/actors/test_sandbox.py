@@ -36,7 +36,10 @@ async def fingerprint(connection: Connection, project_id: UUID, repository: Path
     """Return a hash of everything that belongs to a project: its rows by table, its blobs, its repository."""
     names = [row["relname"] for row in await connection.fetch(TABLES)]
     assert {"event", "delivery_log", "task", "artifact", "artifact_commit", "dead_letter", "compensation"} <= set(names)
-    queries = {name: f"SELECT t::text FROM {name} t WHERE project_id = $1 ORDER BY 1" for name in names}  # noqa: S608
+    queries = {
+        name: f"SELECT t::text FROM {name} t WHERE project_id::text = $1::uuid::text ORDER BY 1"  # noqa: S608
+        for name in names
+    }
     queries |= {"project": "SELECT p::text FROM project p WHERE id = $1", "lineage": LINEAGE, "validation": VALIDATIONS}
     found = {name: _hash(row[0] for row in await connection.fetch(text, project_id)) for name, text in queries.items()}
     uris = [row["uri"] for row in await connection.fetch(BLOBS, project_id)]

@@ -1,4 +1,4 @@
-"""One local Ray for all tests of this folder."""
+"""One local Ray for the tests of a module; the next module may start one of its own."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import ray
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """Give the address of a Ray with two cores, which this process is connected to."""
     with pytest.MonkeyPatch.context() as patch:
