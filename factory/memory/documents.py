@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -84,6 +85,30 @@ def chunk_id(document_key: str, tenant: str, title: str, text: str, repeat: int 
 def embedded_text(title: str, text: str) -> str:
     """Return what a chunk's vector stands for: where it stands, and what it says."""
     return f"{title}\n{text}" if title else text
+
+
+def chunk_row(document: Document, chunk: Chunk) -> dict[str, Any]:
+    """Return what a segment stores of a chunk, but its vector: one value for each column of `chunk_schema`."""
+    return {
+        "chunk_id": chunk.id,
+        "document_key": document.key,
+        "tenant": document.tenant,
+        "project_id": document.project_id,
+        "kind": document.kind,
+        "version": document.version,
+        "agent": document.agent,
+        "created_at": document.created_at,
+        "path": document.path,
+        "title": chunk.title,
+        "ordinal": chunk.ordinal,
+        "text": chunk.text,
+        "tokens": chunk.tokens,
+    }
+
+
+def chunk_schema() -> pa.Schema:
+    """Return the columns of a segment without its vectors."""
+    return pa.schema([field for field in segment_schema(1) if field.name != "vector"])
 
 
 def segment_schema(dimension: int, metadata: Mapping[str, str] | None = None) -> pa.Schema:

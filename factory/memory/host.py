@@ -124,6 +124,8 @@ class ShardHost:
             BadInputError: The vectors have another dimension than the collection's, or `k` is out of bounds.
             RetryableError: The shard has not got to the version that was asked for.
         """
+        # Read before the search, which may run while a change is taken over: the answer reflects this much at least.
+        version = self._shard.version
         dense: tuple[Found, ...] = ()
         keyword: tuple[Found, ...] = ()
         if request.vectors is not None:
@@ -137,7 +139,7 @@ class ShardHost:
             if self._keywords is None:
                 raise BadInputError("the shard keeps no keywords.", remedy="Search by vectors alone.", field="mode")
             keyword = tuple(self._keywords.search(text, request.k, request.condition) for text in request.texts)
-        return Answer(self._shard.version, dense, keyword)
+        return Answer(version, dense, keyword)
 
     def passages(self, chunk_ids: Sequence[bytes]) -> dict[bytes, Passage]:
         """Return what chunks say; without those that are not alive here."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec  # type: ignore[import-untyped]
 import numpy as np
@@ -276,12 +276,46 @@ def _values(column: pa.Array | pa.ChunkedArray, kind: np.dtype[Any]) -> npt.NDAr
 
 
 def _write(path: Path, batches: Iterable[pa.RecordBatch], model: Model) -> int:
+    with path.open("wb") as file:
+        rows = write_rows(file, batches, model)
+        file.flush()
+        os.fsync(file.fileno())
+    return rows
+
+
+def with_vectors(chunks: pa.Table, vectors: Vectors) -> pa.Table:
+    """Return chunks, with the columns of `chunk_schema`, as rows of a segment.
+
+    Args:
+        chunks: n rows.
+        vectors: (n, dimension).
+    """
+    dimension = vectors.shape[1]
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), dimension)
+    return pa.Table.from_arrays([*chunks.columns, column], schema=segment_schema(dimension))
+
+
+def write_rows(
+    file: BinaryIO, batches: Iterable[pa.RecordBatch], model: Model, *, metadata: Mapping[str, str] | None = None
+) -> int:
+    """Write the content of a segment, in the one form that readers rely on; return the number of rows.
+
+    Args:
+        file: Open for writing, and empty.
+        batches: As for `write_segment`.
+        model: What made the vectors.
+        metadata: Further facts of the whole file.
+
+    Raises:
+        BadInputError: As for `write_segment`.
+    """
     schema = segment_schema(
         model.dimension,
         {
             MODEL_KEY: model.name,
             DIMENSION_KEY: str(model.dimension),
             NORMALISED_KEY: "true" if model.normalised else "false",
+            **(metadata or {}),
         },
     )
     # Vectors do not compress; page checksums tell a damaged file from a whole one at every read.
@@ -291,23 +325,20 @@ def _write(path: Path, batches: Iterable[pa.RecordBatch], model: Model) -> int:
     }
     seen: list[npt.NDArray[np.uint64]] = []
     rows = 0
-    with path.open("wb") as file:
-        with pq.ParquetWriter(
-            file,
-            schema,
-            compression=compression,
-            use_dictionary=["document_key", "path", *_LABELS],
-            write_statistics=False,
-            write_page_checksum=True,
-        ) as writer:
-            for table in _regrouped(batches, schema):
-                _check_vectors(table, model, rows)
-                seen.append(_ids(table.column("chunk_id")))
-                rows += len(table)
-                writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-        file.flush()
-        _check_ids(seen)
-        os.fsync(file.fileno())
+    with pq.ParquetWriter(
+        file,
+        schema,
+        compression=compression,
+        use_dictionary=["document_key", "path", *_LABELS],
+        write_statistics=False,
+        write_page_checksum=True,
+    ) as writer:
+        for table in _regrouped(batches, schema):
+            _check_vectors(table, model, rows)
+            seen.append(_ids(table.column("chunk_id")))
+            rows += len(table)
+            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+    _check_ids(seen)
     return rows
 
 

@@ -2,9 +2,8 @@
 
 import contextlib
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -13,10 +12,10 @@ import pyarrow as pa
 from factory.domain.errors import NotFoundError
 from factory.domain.memory import DocumentChunks, NewSegment
 from factory.memory.chunking import chunk_document
-from factory.memory.documents import Chunk, Document, embedded_text, segment_schema
-from factory.memory.embedding import Embedder, EmbeddingModel
+from factory.memory.documents import Chunk, Document, chunk_row, chunk_schema, embedded_text
+from factory.memory.embedding import Embedder
 from factory.memory.embedding.model import Vectors
-from factory.memory.segments import Model, read_batches, vectors_of, write_segment
+from factory.memory.segments import Model, read_batches, vectors_of, with_vectors, write_segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +79,9 @@ def write_documents(
         return None
     model = embedder.model
     url = f"{folder.rstrip('/')}/{collection}/{segment_id}-{secrets.token_hex(4)}.parquet"
-    batch = _rows(kept, vectors[usable], model)
-    stored = write_segment(url, [batch], Model(model.name, model.dimension, model.normalised))
+    chosen = pa.Table.from_pylist([chunk_row(document, chunk) for document, chunk in kept], schema=chunk_schema())
+    rows = with_vectors(chosen, vectors[usable])
+    stored = write_segment(url, rows.to_batches(), Model(model.name, model.dimension, model.normalised))
     by_key: dict[tuple[str, str], list[str]] = {}
     for document, chunk in kept:
         by_key.setdefault((document.tenant, document.key), []).append(chunk.id.hex())
@@ -145,29 +145,3 @@ def _known_vectors(wanted: set[bytes], known: Iterable[Known]) -> dict[bytes, Ve
                     vectors = vectors_of(batch)
                     found.update((ids[row], vectors[row].copy()) for row in rows)
     return found
-
-
-def _rows(chunks: Sequence[tuple[Document, Chunk]], vectors: Vectors, model: EmbeddingModel) -> pa.RecordBatch:
-    rows: list[Mapping[str, Any]] = [
-        {
-            "chunk_id": chunk.id,
-            "document_key": document.key,
-            "tenant": document.tenant,
-            "project_id": document.project_id,
-            "kind": document.kind,
-            "version": document.version,
-            "agent": document.agent,
-            "created_at": document.created_at,
-            "path": document.path,
-            "title": chunk.title,
-            "ordinal": chunk.ordinal,
-            "text": chunk.text,
-            "tokens": chunk.tokens,
-        }
-        for document, chunk in chunks
-    ]
-    schema = segment_schema(model.dimension)
-    without = pa.schema([field for field in schema if field.name != "vector"])
-    batch = pa.RecordBatch.from_pylist(rows, schema=without)
-    values = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1), pa.float32()), model.dimension)
-    return pa.RecordBatch.from_arrays([*batch.columns, values], schema=schema)

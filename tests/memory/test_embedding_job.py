@@ -24,6 +24,8 @@ from factory.memory.jobs.reading import Refusals, read_documents
 from factory.memory.jobs.sources import Corpus, Partition
 from factory.memory.jobs.store import JobStore
 from factory.memory.jobs.work import Plan, chunk_partition, chunker_name, embed_partition
+from factory.memory.passages import PassageReader
+from factory.memory.segments import ROW_GROUP_ROWS
 from tests.memory_cluster.chunkers import by_paragraph
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -288,3 +290,14 @@ def test_a_job_without_ray_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(ConflictError, match="needs Ray"):
         embed_corpus(str(tmp_path), str(tmp_path / "job"), collection="c", embedder=EmbedderSpec(), chunk=by_paragraph)
+
+
+def test_every_row_of_a_large_segment_can_be_read(tmp_path: Path) -> None:
+    count = 2 * ROW_GROUP_ROWS + 5
+    (tmp_path / "many.txt").write_text("\n\n".join(f"line {number}" for number in range(count)))
+    plan = plan_for(tmp_path / "job", corpus_of(tmp_path / "many.txt"))
+    (partition,) = plan.corpus.partitions(10_000_000, 1)
+    embedder = LittleEmbedder()
+    done = embed_partition(plan, 0, chunk_partition(plan, partition, by_paragraph, embedder.count_tokens), embedder)
+    read = PassageReader(1 << 20, {}).read(done["segment"], range(count))
+    assert [row["text"] for row in read] == [f"line {number}" for number in range(count)]

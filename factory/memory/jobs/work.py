@@ -13,19 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from factory.domain.errors import BadInputError, ErrorCategory, TerminalError
-from factory.memory.documents import (
-    DIMENSION_KEY,
-    MODEL_KEY,
-    NORMALISED_KEY,
-    Chunk,
-    Document,
-    embedded_text,
-    segment_schema,
-)
+from factory.memory.documents import Chunk, Document, chunk_row, chunk_schema, embedded_text
 from factory.memory.embedding import Embedder, EmbedderSpec, EmbeddingModel, Vectors
 from factory.memory.jobs.reading import Defaults, Refusal, Refusals, read_documents
 from factory.memory.jobs.sources import Corpus, Partition
 from factory.memory.jobs.store import JobStore
+from factory.memory.segments import Model, with_vectors, write_rows
 
 # What a partition's segment says of the job beside the model: the collection, the documents read and what was refused.
 PARTITION_KEY = "factory.partition"
@@ -111,9 +104,9 @@ def chunk_partition(plan: Plan, partition: Partition, chunk: Chunker, count_toke
             continue
         if not chunks:
             refusals.add(Refusal.EMPTY, document.key)
-        rows.update((piece.id, _row(document, piece)) for piece in chunks)
+        rows.update((piece.id, chunk_row(document, piece)) for piece in chunks)
     facts = {"collection": plan.collection, "documents": documents, "refused": refusals.to_json()}
-    schema = _chunk_schema().with_metadata({PARTITION_KEY: json.dumps(facts)})
+    schema = chunk_schema().with_metadata({PARTITION_KEY: json.dumps(facts)})
     return pa.Table.from_pylist(list(rows.values()), schema=schema)
 
 
@@ -140,13 +133,7 @@ def embed_partition(plan: Plan, number: int, chunks: pa.Table, embedder: Embedde
     facts["refused"] = refusals.to_json()
     data = None
     if usable.any():
-        metadata = {
-            MODEL_KEY: plan.model.name,
-            DIMENSION_KEY: str(plan.model.dimension),
-            NORMALISED_KEY: str(plan.model.normalised).lower(),
-            PARTITION_KEY: json.dumps(facts),
-        }
-        data = _segment(chunks.filter(pa.array(usable)), vectors[usable], metadata)
+        data = _segment(chunks.filter(pa.array(usable)), vectors[usable], plan.model, facts)
     return record_done(plan.store, number, data, facts)
 
 
@@ -207,37 +194,13 @@ def _vectors(embedder: Embedder, texts: list[str], chunks: pa.Table, refusals: R
     return vectors
 
 
-def _segment(chunks: pa.Table, vectors: Vectors, metadata: Mapping[str, str]) -> bytes:
-    dimension = vectors.shape[1]
-    values = pa.array(np.ascontiguousarray(vectors).reshape(-1), pa.float32())
-    column = pa.FixedSizeListArray.from_arrays(values, dimension)
-    columns = [*chunks.combine_chunks().columns, column]
-    table = pa.Table.from_arrays(columns, schema=segment_schema(dimension, metadata))
+def _segment(chunks: pa.Table, vectors: Vectors, model: EmbeddingModel, facts: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    # Components of unit vectors hardly repeat: a dictionary of them would be thrown away after it was built.
-    dictionaries = [name for name in table.column_names if name not in ("chunk_id", "text", "vector")]
-    pq.write_table(table, buffer, compression="zstd", use_dictionary=dictionaries)
+    rows = with_vectors(chunks, vectors).to_batches()
+    write_rows(
+        buffer,
+        rows,
+        Model(model.name, model.dimension, model.normalised),
+        metadata={PARTITION_KEY: json.dumps(facts)},
+    )
     return buffer.getvalue()
-
-
-def _chunk_schema() -> pa.Schema:
-    schema = segment_schema(1)
-    return pa.schema([spec for spec in schema if spec.name != "vector"])
-
-
-def _row(document: Document, piece: Chunk) -> dict[str, Any]:
-    return {
-        "chunk_id": piece.id,
-        "document_key": document.key,
-        "tenant": document.tenant,
-        "project_id": document.project_id,
-        "kind": document.kind,
-        "version": document.version,
-        "agent": document.agent,
-        "created_at": document.created_at,
-        "path": document.path,
-        "title": piece.title,
-        "ordinal": piece.ordinal,
-        "text": piece.text,
-        "tokens": piece.tokens,
-    }
