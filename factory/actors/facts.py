@@ -5,14 +5,13 @@ An agent names the facts it needs in its `AgentSpec.facts`; they arrive in `Task
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
 from uuid import UUID
 
 from pydantic import JsonValue
 
 from factory.artifacts import records
 from factory.control import letters
-from factory.domain.artifact import ArtifactStatus
+from factory.domain.artifact import ArtifactRef, ArtifactStatus
 from factory.domain.memory import KNOWLEDGE
 from factory.events.contracts.recovery import RecoveryRequested
 from factory.events.delivery import Delivery
@@ -33,15 +32,19 @@ async def letter_history(connection: Connection, deliveries: Sequence[Delivery])
     return found
 
 
-async def valid_artifacts(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
-    """Return the ids of the latest valid artifacts of each delivery's project, by kind."""
-    found: dict[int, JsonValue] = {}
+async def _latest_valid(connection: Connection, deliveries: Sequence[Delivery]) -> dict[int, list[ArtifactRef]]:
+    found: dict[int, list[ArtifactRef]] = {}
     for delivery in deliveries:
         project_id = delivery.event.project_id
         if project_id is not None:
-            latest = await records.latest(connection, project_id, status=ArtifactStatus.VALID)
-            found[delivery.uid] = {artifact.kind: str(artifact.id) for artifact in latest}
+            found[delivery.uid] = await records.latest(connection, project_id, status=ArtifactStatus.VALID)
     return found
+
+
+async def valid_artifacts(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
+    """Return the ids of the latest valid artifacts of each delivery's project, by kind."""
+    latest = await _latest_valid(connection, deliveries)
+    return {uid: {artifact.kind: str(artifact.id) for artifact in found} for uid, found in latest.items()}
 
 
 async def embeddable(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
@@ -55,7 +58,7 @@ async def embeddable(connection: Connection, deliveries: Sequence[Delivery]) -> 
         payload = delivery.event.payload
         if "notes" in payload:
             held = await registry.held_documents(connection, str(delivery.event.project_id), KNOWLEDGE)
-            found[delivery.uid] = {"held": [_held(item) for item in held]}
+            found[delivery.uid] = {"held": [item.model_dump(mode="json") for item in held]}
         subject = payload.get("artifact_id", payload.get("vision_artifact_id"))
         if isinstance(subject, str):
             named[delivery.uid] = UUID(subject)
@@ -64,23 +67,17 @@ async def embeddable(connection: Connection, deliveries: Sequence[Delivery]) -> 
         if identity in artifacts:
             artifact = records.reference(artifacts[identity])
             held = await registry.held_documents(connection, str(artifact.project_id), artifact.kind)
-            found[uid] = {"artifact": artifact.model_dump(mode="json"), "held": [_held(item) for item in held]}
+            found[uid] = {
+                "artifact": artifact.model_dump(mode="json"),
+                "held": [item.model_dump(mode="json") for item in held],
+            }
     return found
-
-
-def _held(item: registry.Held) -> dict[str, JsonValue]:
-    return {**asdict(item), "chunk_ids": [chunk.hex() for chunk in item.chunk_ids]}
 
 
 async def latest_artifacts(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
     """Return references to the latest valid artifacts of each delivery's project."""
-    found: dict[int, JsonValue] = {}
-    for delivery in deliveries:
-        project_id = delivery.event.project_id
-        if project_id is not None:
-            latest = await records.latest(connection, project_id, status=ArtifactStatus.VALID)
-            found[delivery.uid] = [artifact.model_dump(mode="json") for artifact in latest]
-    return found
+    latest = await _latest_valid(connection, deliveries)
+    return {uid: [artifact.model_dump(mode="json") for artifact in found] for uid, found in latest.items()}
 
 
 FACTS: dict[str, FactProvider] = {

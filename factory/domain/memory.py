@@ -33,6 +33,23 @@ class DocumentChunks(_Frozen):
     chunk_ids: tuple[str, ...]
 
 
+class HeldDocument(_Frozen):
+    """What a collection holds of a document.
+
+    Attributes:
+        chunk_ids: Alive now, in order, 32 hexadecimal digits each.
+        url: Of the segment that they stand in.
+    """
+
+    collection: str
+    tenant: str
+    key: str
+    kind: str
+    project_id: str
+    chunk_ids: tuple[str, ...]
+    url: str
+
+
 class NewSegment(_Frozen):
     """A stored segment that is to become part of a collection.
 

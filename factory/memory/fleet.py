@@ -5,10 +5,10 @@ shard keeps nothing but what it can read again: one that was lost comes back emp
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from factory.domain.errors import RetryableError
 from factory.memory import registry
@@ -21,6 +21,8 @@ from factory.memory.placement import holder
 from factory.memory.registry import Manifest
 from factory.memory.shard import ManifestDelta, ShardStats
 from factory.storage.database import Database
+
+T = TypeVar("T")
 
 _ROUNDS = 3
 
@@ -84,13 +86,8 @@ class Fleet:
             ShardLostError: No replica is whole at the moment.
             BadInputError: The request cannot be answered by any shard.
         """
-        last: ShardLostError | None = None
-        for number in self._order():
-            try:
-                return await self._search(number, request)
-            except ShardLostError as error:
-                last = error
-        raise last or ShardLostError(f"the collection {self._collection.name!r} has no shards.")
+        self._turn += 1
+        return await self._ask(lambda number: self._search(number, request))
 
     async def passages(self, chunk_ids: Sequence[bytes]) -> dict[bytes, Passage]:
         """Return what chunks say; without those that died meanwhile.
@@ -98,15 +95,7 @@ class Fleet:
         Raises:
             ShardLostError: No replica is whole at the moment.
         """
-        last: ShardLostError | None = None
-        for number in self._order(again=True):
-            try:
-                shards = self._replicas[number].values()
-                found = await asyncio.gather(*(shard.passages(chunk_ids) for shard in shards))
-                return dict(chain.from_iterable(part.items() for part in found))
-            except ShardLostError as error:
-                last = error
-        raise last or ShardLostError(f"the collection {self._collection.name!r} has no shards.")
+        return await self._ask(lambda number: self._passages(number, chunk_ids))
 
     async def sync(self) -> int:
         """Tell every shard of all replicas what it does not know yet; return the collection's version.
@@ -124,12 +113,20 @@ class Fleet:
         found = await asyncio.gather(*(self._replicas[number][name].stats() for number, name in places))
         return [(f"{name}/{number}", stats) for (number, name), stats in zip(places, found, strict=True)]
 
-    def _order(self, *, again: bool = False) -> list[int]:
-        """Return the replicas, the one whose turn it is in front."""
+    async def _ask(self, question: Callable[[int], Awaitable[T]]) -> T:
+        """Ask the replica whose turn it is, and the next where a shard of it does not answer."""
         count = len(self._replicas)
-        if not again:
-            self._turn += 1
-        return [(self._turn + step) % count for step in range(count)]
+        last: ShardLostError | None = None
+        for step in range(count):
+            try:
+                return await question((self._turn + step) % count)
+            except ShardLostError as error:
+                last = error
+        raise last or ShardLostError(f"the collection {self._collection.name!r} has no shards.")
+
+    async def _passages(self, number: int, chunk_ids: Sequence[bytes]) -> dict[bytes, Passage]:
+        found = await asyncio.gather(*(shard.passages(chunk_ids) for shard in self._replicas[number].values()))
+        return dict(chain.from_iterable(part.items() for part in found))
 
     async def _search(self, number: int, request: Request) -> Answer:
         shards = self._replicas[number]

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from factory.domain.errors import ConflictError, NotFoundError
-from factory.domain.memory import DocumentChunks, NewSegment
+from factory.domain.memory import DocumentChunks, HeldDocument, NewSegment
 from factory.memory.collections import Collection, ensure_collection
 from factory.storage.database import Connection
 
@@ -124,24 +124,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What a collection holds of a document.
-
-    Attributes:
-        chunk_ids: Alive now, in order.
-        url: Of the segment that they stand in.
-    """
-
-    collection: str
-    tenant: str
-    key: str
-    kind: str
-    project_id: str
-    chunk_ids: tuple[bytes, ...]
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """What changed in a collection between two versions.
 
@@ -237,10 +219,10 @@ async def forget_documents(connection: Connection, collection: str, tenant: str,
     return await _forget(connection, collection, _FORGET_KEYS, tenant, list(keys))
 
 
-async def held_documents(connection: Connection, project_id: str, kind: str) -> list[Held]:
+async def held_documents(connection: Connection, project_id: str, kind: str) -> list[HeldDocument]:
     """Return what every collection holds of a project's artifacts of one kind."""
     rows = await connection.fetch(_HELD, project_id, kind)
-    return [Held(**{**dict(row), "chunk_ids": tuple(row["chunk_ids"])}) for row in rows]
+    return [HeldDocument(**{**dict(row), "chunk_ids": [chunk.hex() for chunk in row["chunk_ids"]]}) for row in rows]
 
 
 async def read_manifest(connection: Connection, collection: str, since: int = 0) -> Manifest:

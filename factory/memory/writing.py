@@ -3,40 +3,18 @@
 import contextlib
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 
 from factory.domain.errors import NotFoundError
-from factory.domain.memory import DocumentChunks, NewSegment
+from factory.domain.memory import DocumentChunks, HeldDocument, NewSegment
 from factory.memory.chunking import chunk_document
 from factory.memory.documents import Chunk, Document, chunk_row, chunk_schema, embedded_text
 from factory.memory.embedding import Embedder
 from factory.memory.embedding.model import Vectors
 from factory.memory.segments import Model, read_batches, vectors_of, with_vectors, write_segment
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What memory holds of an earlier version of a document.
-
-    Attributes:
-        tenant: Whose it is.
-        key: Of the document.
-        kind: The artifact's kind.
-        project_id: Of its project.
-        chunk_ids: Alive now.
-        url: Of the segment that they stand in.
-    """
-
-    tenant: str
-    key: str
-    kind: str
-    project_id: str
-    chunk_ids: tuple[bytes, ...]
-    url: str
 
 
 def write_documents(
@@ -47,7 +25,7 @@ def write_documents(
     folder: str,
     embedder: Embedder,
     version: int,
-    known: Sequence[Known] = (),
+    known: Sequence[HeldDocument] = (),
 ) -> NewSegment | None:
     """Store documents as one segment, ready to be registered; embeds only chunks that memory does not hold.
 
@@ -119,7 +97,7 @@ def write_documents(
     )
 
 
-def _vectors(chunks: Sequence[Chunk], known: Iterable[Known], embedder: Embedder) -> tuple[Vectors, int]:
+def _vectors(chunks: Sequence[Chunk], known: Iterable[HeldDocument], embedder: Embedder) -> tuple[Vectors, int]:
     """Return a vector for each chunk, and how many of them had to be made."""
     found = _known_vectors({chunk.id for chunk in chunks}, known)
     new = [number for number, chunk in enumerate(chunks) if chunk.id not in found]
@@ -132,8 +110,8 @@ def _vectors(chunks: Sequence[Chunk], known: Iterable[Known], embedder: Embedder
     return vectors, len(new)
 
 
-def _known_vectors(wanted: set[bytes], known: Iterable[Known]) -> dict[bytes, Vectors]:
-    urls = {old.url for old in known if wanted.intersection(old.chunk_ids)}
+def _known_vectors(wanted: set[bytes], known: Iterable[HeldDocument]) -> dict[bytes, Vectors]:
+    urls = {old.url for old in known if wanted.intersection(map(bytes.fromhex, old.chunk_ids))}
     found: dict[bytes, Vectors] = {}
     for url in sorted(urls):
         # A segment that was compacted away meanwhile is no loss: its chunks are embedded again.

@@ -7,7 +7,7 @@ import pytest
 
 from factory.domain.errors import BadInputError
 from factory.domain.ids import new_id
-from factory.domain.memory import NewSegment
+from factory.domain.memory import HeldDocument, NewSegment
 from factory.memory import registry, upkeep
 from factory.memory.collections import Collection
 from factory.memory.documents import Document
@@ -19,7 +19,7 @@ from factory.memory.local import LocalShard, local_fleet
 from factory.memory.registry import SMALL_RUN
 from factory.memory.search import Hit, Mode, Searcher
 from factory.memory.tending import tend
-from factory.memory.writing import Known, write_documents
+from factory.memory.writing import write_documents
 from factory.settings import Settings
 from factory.storage.database import Database
 
@@ -44,7 +44,7 @@ class Memory:
         model = self.embedder.model
         return Collection("notes", model.name, model.dimension)
 
-    async def write(self, *documents: Document, known: Sequence[Known] = ()) -> NewSegment:
+    async def write(self, *documents: Document, known: Sequence[HeldDocument] = ()) -> NewSegment:
         segment = write_documents(
             documents,
             segment_id=new_id(),
@@ -121,7 +121,15 @@ async def test_a_new_version_embeds_what_changed_only(memory: Memory, searcher: 
     sections = [f"# Part {number}\n\n{text} " * 8 for number, text in enumerate(NOTES.values())]
     first = await memory.write(note("long", "\n\n".join(sections)))
     held = first.documents[0]
-    known = Known("t", "long", "note", "p", tuple(bytes.fromhex(chunk) for chunk in held.chunk_ids), first.url)
+    known = HeldDocument(
+        collection="notes",
+        tenant="t",
+        key="long",
+        kind="note",
+        project_id="p",
+        chunk_ids=held.chunk_ids,
+        url=first.url,
+    )
     sections[1] += "\n\nNobody else sees them."
     second = await memory.write(note("long", "\n\n".join(sections), version=2), known=[known])
     assert 0 < second.embedded < second.rows

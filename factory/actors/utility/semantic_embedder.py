@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from factory.actors.agent import Agent, AgentSpec, Work
 from factory.domain.artifact import ArtifactRef
 from factory.domain.ids import derived_id
-from factory.domain.memory import KNOWLEDGE
+from factory.domain.memory import KNOWLEDGE, HeldDocument
 from factory.events.contracts.memory import KnowledgeCurated
 from factory.settings import Settings
 
@@ -24,25 +24,6 @@ if TYPE_CHECKING:
 # Tasks of one batch run in threads, and the model is loaded once.
 _LOADING = threading.Lock()
 _NICENESS = 10
-
-
-class HeldDocument(BaseModel):
-    """A document that memory holds, as the supervisor looked it up.
-
-    Attributes:
-        chunk_ids: 32 hexadecimal digits each.
-        url: Of the segment that its chunks stand in.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    collection: str
-    tenant: str
-    key: str
-    kind: str
-    project_id: str
-    chunk_ids: tuple[str, ...]
-    url: str
 
 
 class Embeddable(BaseModel):
@@ -82,7 +63,7 @@ class SemanticEmbedder(Agent):
 
     async def execute(self, work: Work) -> None:
         """Write the documents of an artifact, or the notes; a sandbox is not remembered, nothing of it may leave."""
-        from factory.memory.writing import Known, write_documents  # noqa: PLC0415
+        from factory.memory.writing import write_documents  # noqa: PLC0415
 
         facts = work.task.facts.get("embeddable")
         if facts is None or work.task.needed_project.sandbox_of is not None:
@@ -100,18 +81,7 @@ class SemanticEmbedder(Agent):
                 folder=self.settings.segment_url,
                 embedder=await asyncio.to_thread(self._loaded),
                 version=max((document.version for document in documents), default=1),
-                known=[
-                    Known(
-                        item.tenant,
-                        item.key,
-                        item.kind,
-                        item.project_id,
-                        tuple(bytes.fromhex(chunk) for chunk in item.chunk_ids),
-                        item.url,
-                    )
-                    for item in found.held
-                    if item.collection == collection
-                ],
+                known=[item for item in found.held if item.collection == collection],
             )
         )
         work.segment = segment and segment.model_copy(
