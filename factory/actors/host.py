@@ -79,7 +79,7 @@ class Host:
         """
         slot = Slot(settings.run_dir)
         try:
-            _start_ray(settings, dashboard=dashboard)
+            start_ray(settings, dashboard=dashboard, object_store_bytes=_OBJECT_STORE_BYTES)
             supervisor: Any = (
                 ray.remote(SupervisorActor)
                 .options(name="supervisor", num_cpus=0, max_restarts=-1, max_task_retries=2)
@@ -119,7 +119,14 @@ class Host:
         self._slot.release()
 
 
-def _start_ray(settings: Settings, *, dashboard: bool) -> None:
+def start_ray(settings: Settings, *, dashboard: bool = False, object_store_bytes: int | None = None) -> None:
+    """Start a local Ray in this process, which `ray.shutdown` ends.
+
+    Args:
+        settings: Of the factory.
+        dashboard: Start Ray's dashboard as well.
+        object_store_bytes: For objects that processes share; a share of the machine's memory by default.
+    """
     # The first says nothing to anyone outside; the second silences a warning about machines without GPUs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -127,7 +134,7 @@ def _start_ray(settings: Settings, *, dashboard: bool) -> None:
     ray.init(
         num_cpus=settings.ray_cpus,
         resources=dict.fromkeys(subclusters, _PLACES),
-        object_store_memory=_OBJECT_STORE_BYTES,
+        object_store_memory=object_store_bytes,
         include_dashboard=dashboard,
         namespace=NAMESPACE,
         log_to_driver=False,

@@ -1,18 +1,15 @@
 """Object storage for artifact content, addressed by SHA-256, on any fsspec URL."""
 
-import functools
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from factory.artifacts.errors import IntegrityError
 from factory.artifacts.files import make_directory, sweep, sync_directory, write_atomic
+from factory.artifacts.folder import Folder
 from factory.domain.artifact import ArtifactRef, Content, content_hash
 from factory.domain.errors import BadInputError, NotFoundError
 
@@ -39,7 +36,7 @@ class StoredBlob:
 
 
 @dataclass(frozen=True)
-class BlobStore:
+class BlobStore(Folder):
     """Content-addressed bytes under one URL.
 
     Guarantees: a blob under its final name is complete (a killed writer leaves nothing there); equal bytes
@@ -48,14 +45,7 @@ class BlobStore:
 
     The store is a value made of its URL, so that it can be pickled into an actor. Its methods block: call
     them in a thread.
-
-    Attributes:
-        url: A path or an fsspec URL such as `file:///srv/blobs` or `abfs://container/blobs`.
-        options: What fsspec needs beside the URL, such as credentials.
     """
-
-    url: str
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     def put(self, data: bytes) -> StoredBlob:
         """Store bytes under their hash; a damaged blob of that name is replaced."""
@@ -144,23 +134,6 @@ class BlobStore:
     @property
     def _staging(self) -> Path:
         return Path(self._root) / "staging"
-
-    @property
-    def _root(self) -> str:
-        return self._opened[1]
-
-    @property
-    def _filesystem(self) -> Any:  # noqa: ANN401 - fsspec is untyped
-        return self._opened[0]
-
-    @functools.cached_property
-    def _opened(self) -> tuple[Any, str]:
-        filesystem, root = fsspec.core.url_to_fs(self.url, **self.options)
-        return filesystem, str(root).rstrip("/")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the opened file system behind: connections do not travel between processes."""
-        return {"url": self.url, "options": dict(self.options)}
 
 
 def hash_of(reference: str) -> str:

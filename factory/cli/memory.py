@@ -349,17 +349,16 @@ async def _forget(settings: "Settings", project: str, collection: str) -> tuple[
 
 @contextmanager
 def _local_ray(settings: "Settings") -> "Iterator[None]":
-    import logging  # noqa: PLC0415
     import os  # noqa: PLC0415
 
     import ray  # noqa: PLC0415
 
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    from factory.actors.host import start_ray  # noqa: PLC0415
+
     # What Ray's core says on standard error is about Ray.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     typer.echo("starting Ray", err=True)
-    ray.init(num_cpus=settings.ray_cpus, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    start_ray(settings)
     try:
         yield
     finally:

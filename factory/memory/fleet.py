@@ -14,7 +14,7 @@ from factory.domain.errors import RetryableError
 from factory.memory import registry
 from factory.memory.collections import Collection
 from factory.memory.host import Answer, Found, Request
-from factory.memory.liveness import Deletion
+from factory.memory.liveness import deletions_of
 from factory.memory.parts import SegmentRef
 from factory.memory.passages import Passage
 from factory.memory.placement import holder
@@ -182,9 +182,6 @@ class Fleet:
 
 def _delta(manifest: Manifest, shard: str, shards: Sequence[str]) -> ManifestDelta:
     """Return what one shard is told: of its own segments, and of everything that died."""
-    by_sequence: dict[int, list[bytes]] = {}
-    for chunk, sequence in manifest.tombstones.items():
-        by_sequence.setdefault(sequence, []).append(chunk)
     return ManifestDelta(
         version=manifest.version,
         added=tuple(
@@ -193,7 +190,7 @@ def _delta(manifest: Manifest, shard: str, shards: Sequence[str]) -> ManifestDel
             if holder(str(segment.id), shards) == shard
         ),
         dropped=manifest.dropped,
-        deletions=tuple(Deletion(tuple(chunks), sequence) for sequence, chunks in sorted(by_sequence.items())),
+        deletions=deletions_of(manifest.tombstones),
     )
 
 

@@ -1,6 +1,6 @@
 """Which rows count: of a chunk that stands in several segments the latest, and none that a tombstone covers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -74,6 +74,14 @@ class Deletion:
 
     chunk_ids: tuple[bytes, ...]
     sequence: int
+
+
+def deletions_of(tombstones: Mapping[bytes, int]) -> tuple[Deletion, ...]:
+    """Return the deletions of a manifest's tombstones: one for each sequence number, rising."""
+    by_sequence: dict[int, list[bytes]] = {}
+    for chunk, sequence in tombstones.items():
+        by_sequence.setdefault(sequence, []).append(chunk)
+    return tuple(Deletion(tuple(chunks), sequence) for sequence, chunks in sorted(by_sequence.items()))
 
 
 def no_tombstones() -> IdTable:

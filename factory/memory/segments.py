@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import UUID
 
 import fsspec  # type: ignore[import-untyped]
 import numpy as np
@@ -65,6 +66,11 @@ class SegmentFile:
     rows: int
     size: int = 0
     hash: str = ""
+
+
+def new_segment_url(folder: str, collection: str, identity: UUID) -> str:
+    """Return where a segment is to be stored: another place for each attempt, so that none is in another's way."""
+    return f"{folder.rstrip('/')}/{collection}/{identity}-{secrets.token_hex(4)}.parquet"
 
 
 def write_segment(

@@ -1,7 +1,6 @@
 """Upkeep of a collection: small segments become large ones, and what nobody reads any more is removed."""
 
 import asyncio
-import secrets
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,10 +17,10 @@ from factory.domain.ids import new_id
 from factory.memory import registry
 from factory.memory.compaction import compact
 from factory.memory.index.files import IndexFiles
-from factory.memory.liveness import Deletion
+from factory.memory.liveness import deletions_of
 from factory.memory.parts import SegmentRef
 from factory.memory.registry import SMALL_ROWS, SMALL_RUN, Manifest, Segment
-from factory.memory.segments import remove_segment
+from factory.memory.segments import new_segment_url, remove_segment
 from factory.storage.database import Database
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -101,10 +100,9 @@ async def _compact(
     database: Database, collection: str, folder: str, run: Sequence[Segment], manifest: Manifest
 ) -> Compacted:
     identity = new_id()
-    url = f"{folder.rstrip('/')}/{collection}/{identity}-{secrets.token_hex(4)}.parquet"
+    url = new_segment_url(folder, collection, identity)
     refs = [SegmentRef(item.url, item.sequence, item.rows, item.hash) for item in run]
-    deletions = [Deletion((chunk,), sequence) for chunk, sequence in manifest.tombstones.items()]
-    stored = await asyncio.to_thread(compact, refs, deletions, url)
+    stored = await asyncio.to_thread(compact, refs, deletions_of(manifest.tombstones), url)
     new = None
     if stored is not None:
         new = Segment(identity, url, stored.hash, stored.rows, stored.size, max(item.sequence for item in run))

@@ -1,7 +1,6 @@
 """Writing documents into memory as they come: chunk, embed what is new, store one small segment."""
 
 import contextlib
-import secrets
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from factory.memory.chunking import chunk_document
 from factory.memory.documents import Chunk, Document, chunk_row, chunk_schema, embedded_text
 from factory.memory.embedding import Embedder
 from factory.memory.embedding.model import Vectors
-from factory.memory.segments import Model, read_batches, vectors_of, with_vectors, write_segment
+from factory.memory.segments import Model, new_segment_url, read_batches, vectors_of, with_vectors, write_segment
 
 
 def write_documents(
@@ -56,7 +55,7 @@ def write_documents(
     if not kept:
         return None
     model = embedder.model
-    url = f"{folder.rstrip('/')}/{collection}/{segment_id}-{secrets.token_hex(4)}.parquet"
+    url = new_segment_url(folder, collection, segment_id)
     chosen = pa.Table.from_pylist([chunk_row(document, chunk) for document, chunk in kept], schema=chunk_schema())
     rows = with_vectors(chosen, vectors[usable])
     stored = write_segment(url, rows.to_batches(), Model(model.name, model.dimension, model.normalised))

@@ -1,36 +1,26 @@
 """The folder of a job, on any fsspec URL, whose files are written once and never change."""
 
 import contextlib
-import functools
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
 from fsspec.implementations.local import LocalFileSystem  # type: ignore[import-untyped]
 
 from factory.artifacts.files import make_directory, sync_directory
+from factory.artifacts.folder import Folder
 
 _STAGING = "staging"
 
 
 @dataclass(frozen=True)
-class JobStore:
+class JobStore(Folder):
     """Files under one URL, by relative name.
 
     Guarantees: a file under its name is complete, and once there it stays as it is, whoever else writes it; on local
     files it is flushed to disk.
-
-    Attributes:
-        url: A path or an fsspec URL.
-        options: What fsspec needs beside the URL, such as credentials.
     """
-
-    url: str
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     def put(self, name: str, data: bytes) -> bool:
         """Write a file unless it is there; tell whether this call wrote it."""
@@ -85,23 +75,6 @@ class JobStore:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
-
-    @property
-    def _root(self) -> str:
-        return self._opened[1]
-
-    @property
-    def _filesystem(self) -> Any:  # noqa: ANN401 - fsspec is untyped
-        return self._opened[0]
-
-    @functools.cached_property
-    def _opened(self) -> tuple[Any, str]:
-        filesystem, root = fsspec.core.url_to_fs(self.url, **self.options)
-        return filesystem, str(root).rstrip("/")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the opened file system behind: connections do not travel between processes."""
-        return {"url": self.url, "options": dict(self.options)}
 
 
 def _name(staged: Path, path: Path) -> bool:
