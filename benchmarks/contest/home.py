@@ -1,6 +1,6 @@
 """The factory as a contestant: a process of its own as a user runs it, driven and measured from outside.
 
-The process is `python -m factory.actors.daemon --attached`, what `factory build` starts: local Ray, the supervisor as
+The process is `python -m factory.cli.daemon --attached`, what `factory build` starts: local Ray, the supervisor as
 a Ray actor, and a pool of `relay` agents. This side publishes the first event of each chain on the bus and watches
 the database.
 """
@@ -21,11 +21,11 @@ import psutil
 
 from benchmarks.contest.figures import Figure, chain_figure
 from benchmarks.engine_agents import BenchStep
-from factory.client import Factory
 from factory.control.projects import NewProject, create_project
 from factory.domain.ids import new_trace_id
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic
+from factory.service import FactoryService
 from factory.settings import Settings
 from factory.storage.database import Connection
 
@@ -64,7 +64,7 @@ class Home:
     """A running factory with a database of its own."""
 
     def __init__(
-        self, factory: Factory, watcher: Connection, projects: list[UUID], process: subprocess.Popen[bytes]
+        self, factory: FactoryService, watcher: Connection, projects: list[UUID], process: subprocess.Popen[bytes]
     ) -> None:
         self._factory = factory
         self._watcher = watcher
@@ -84,9 +84,9 @@ class Home:
             "FACTORY_LOG_LEVEL": "warning",
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
         }
-        command = [sys.executable, "-m", "factory.actors.daemon", "--attached", "--agents", "relay"]
+        command = [sys.executable, "-m", "factory.cli.daemon", "--attached", "--agents", "relay"]
         settings = Settings(data_dir=folder / "data", database_url=dsn, plugins=_PLUGINS)
-        async with await Factory.open(settings) as factory:
+        async with await FactoryService.open(settings) as factory:
             ids = await factory.database.run(lambda connection: create_projects(connection, projects))
             with (folder / "factory.log").open("ab") as log:
                 process = subprocess.Popen(  # noqa: ASYNC220 - forks at once

@@ -11,12 +11,12 @@ import typer
 from factory.cli.lifecycle import HostProcess, running
 
 if TYPE_CHECKING:
-    from factory.client import Factory
     from factory.control.progress import Progress
+    from factory.service import FactoryService
 
 
 @asynccontextmanager
-async def attended(factory: "Factory", agents: Sequence[str]) -> AsyncIterator[HostProcess | None]:
+async def attended(factory: "FactoryService", agents: Sequence[str]) -> AsyncIterator[HostProcess | None]:
     """Make sure that somebody works: start a supervisor for these agents where no factory runs, and stop it after."""
     if running(factory.settings) is not None:
         yield None
@@ -29,7 +29,7 @@ async def attended(factory: "Factory", agents: Sequence[str]) -> AsyncIterator[H
         await asyncio.to_thread(host.stop)
 
 
-async def until_ended(factory: "Factory", project_id: UUID, host: HostProcess | None) -> "Progress":
+async def until_ended(factory: "FactoryService", project_id: UUID, host: HostProcess | None) -> "Progress":
     """Watch a project to its end, naming its steps on standard error as they change.
 
     Raises:

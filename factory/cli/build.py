@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from factory.cli.lifecycle import HostProcess
     from factory.cli.live import LiveView
     from factory.cli.summary import Summary
-    from factory.client import BuildRequest, Factory
     from factory.control.progress import Progress
+    from factory.service import BuildRequest, FactoryService
     from factory.settings import Settings
 
 _MOST_BYTES = 1_000_000
@@ -64,21 +64,18 @@ def read_request(vision: Path, blueprint: str | None, out: Path | None, settings
         NotFoundError: There is no such blueprint.
     """
     from factory.artifacts.checkout import check_out_dir  # noqa: PLC0415 - `factory --help` must answer at once
-    from factory.client import BuildRequest  # noqa: PLC0415
-    from factory.control.blueprints import find_blueprint  # noqa: PLC0415
-    from factory.skills.native.vision_document import parse_vision  # noqa: PLC0415
-    from factory.skills.native.vision_document.source import read_source  # noqa: PLC0415
+    from factory.service import BuildRequest, read_vision  # noqa: PLC0415
 
     text = _read(vision)
-    chosen = find_blueprint(blueprint or read_source(text).blueprint or "api-service", settings.blueprint_dir)
-    understood = parse_vision(text, vision.stem)
-    slug = understood.draft.slug
-    folder = (out or Path("out") / slug).absolute()
+    understood = read_vision(text, blueprint, vision.stem, settings.blueprint_dir)
+    folder = (out or Path("out") / understood.slug).absolute()
     try:
-        check_out_dir(folder, slug=slug)
+        check_out_dir(folder, slug=understood.slug)
     except ConflictError as error:
         raise BadInputError(error.message, remedy=error.remedy, field="out") from error
-    return BuildRequest(name=understood.title, slug=slug, vision=text, blueprint=chosen.name, out_dir=folder)
+    return BuildRequest(
+        name=understood.name, slug=understood.slug, vision=text, blueprint=understood.blueprint, out_dir=folder
+    )
 
 
 def _read(path: Path) -> str:
@@ -110,10 +107,10 @@ async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView"
     from factory.cli.lifecycle import HostProcess, running  # noqa: PLC0415 - `factory --help` must answer at once
     from factory.cli.output import short_project  # noqa: PLC0415
     from factory.cli.summary import summarise  # noqa: PLC0415
-    from factory.client import Factory  # noqa: PLC0415
+    from factory.service import FactoryService  # noqa: PLC0415
 
     view.note("starting the database")
-    async with await Factory.open(settings) as factory:
+    async with await FactoryService.open(settings) as factory:
         agents = factory.blueprint(request.blueprint).agents
         project, known = await factory.begin(request, new=new)
         view.note(f"{'taking up' if known else 'beginning'} project {project.slug} ({short_project(project.id)})")
@@ -136,7 +133,7 @@ async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView"
         return summarise(progress, artifacts, repository=repository, seconds=view.seconds)
 
 
-async def _remember(factory: "Factory", view: "LiveView", project_id: "UUID", host: "HostProcess") -> None:
+async def _remember(factory: "FactoryService", view: "LiveView", project_id: "UUID", host: "HostProcess") -> None:
     """Wait until what was built is in semantic memory; what takes too long is remembered by the next run."""
     deadline = time.monotonic() + _REMEMBER_SECONDS
     said = False
@@ -148,7 +145,9 @@ async def _remember(factory: "Factory", view: "LiveView", project_id: "UUID", ho
         await asyncio.sleep(0.1)
 
 
-async def _watch(factory: "Factory", view: "LiveView", project_id: "UUID", host: "HostProcess | None") -> "Progress":
+async def _watch(
+    factory: "FactoryService", view: "LiveView", project_id: "UUID", host: "HostProcess | None"
+) -> "Progress":
     with view:
         async for progress in factory.watch(project_id):
             view.update(progress)

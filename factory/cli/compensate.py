@@ -74,15 +74,15 @@ async def _compensate(
 ) -> "tuple[Project, list[StepCompensation]]":
     from factory.cli.attended import attended, until_ended  # noqa: PLC0415 - loads the database driver
     from factory.cli.session import load_settings  # noqa: PLC0415 - same
-    from factory.client import Factory  # noqa: PLC0415 - same
     from factory.control import saga_records  # noqa: PLC0415 - same
     from factory.control.projects import get_project  # noqa: PLC0415 - same
     from factory.domain.errors import BadInputError  # noqa: PLC0415 - same
+    from factory.service import FactoryService  # noqa: PLC0415 - same
 
     if not reason.strip():
         raise BadInputError("the reason is empty.", remedy="Say why; it is recorded.", field="reason")
 
-    async with await Factory.open(load_settings()) as factory:
+    async with await FactoryService.open(load_settings()) as factory:
         found: Project = await factory.database.run(lambda connection: get_project(connection, identifier))
         event_id = await factory.compensate(found.id, reason, from_step)
         if wait:

@@ -215,11 +215,11 @@ async def _replay(
 ) -> list[dict[str, Any]]:
     """Replay each in a transaction of its own; of several, those that cannot be are named and passed over."""
     from factory.cli.session import load_settings  # noqa: PLC0415 - loads the database driver
-    from factory.client import Factory  # noqa: PLC0415 - same
     from factory.control import dead_letters  # noqa: PLC0415 - same
+    from factory.service import FactoryService  # noqa: PLC0415 - same
 
     done: list[dict[str, Any]] = []
-    async with await Factory.open(load_settings()) as factory:
+    async with await FactoryService.open(load_settings()) as factory:
         for number, uid in enumerate(uids, start=1):
             error = ""
             try:

@@ -83,13 +83,13 @@ def running(settings: "Settings") -> dict[str, Any] | None:
 
 
 async def _pools(settings: "Settings") -> list[dict[str, Any]]:
-    from factory.client import Factory  # noqa: PLC0415 - `factory --help` must answer at once
+    from factory.service import FactoryService  # noqa: PLC0415 - `factory --help` must answer at once
 
     try:
         sizes = json.loads(settings.pools_file.read_text())
     except (OSError, ValueError):
         sizes = []
-    async with await Factory.open(settings) as opened:
+    async with await FactoryService.open(settings) as opened:
         names = [name for pool in sizes for name in (pool["agent"], f"{pool['agent']}.events")]
         backlog = await opened.bus.backlog(names)
     return [
@@ -107,7 +107,7 @@ class HostProcess:
     def __init__(self, settings: "Settings", agents: Sequence[str] = (), *, attached: bool) -> None:
         self._log = settings.data_dir / "logs" / "factory.out"
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "factory.actors.daemon"]
+        command = [sys.executable, "-m", "factory.cli.daemon"]
         if attached:
             command += ["--attached", "--agents", *agents]
         with self._log.open("ab") as output:

@@ -80,10 +80,10 @@ def compare(
 async def _replay(identifier: str, *, wait: bool) -> "tuple[Project, Progress | None]":
     from factory.cli.attended import attended, until_ended  # noqa: PLC0415 - loads the database driver
     from factory.cli.session import load_settings  # noqa: PLC0415 - same
-    from factory.client import Factory  # noqa: PLC0415 - same
     from factory.control.projects import get_project  # noqa: PLC0415 - same
+    from factory.service import FactoryService  # noqa: PLC0415 - same
 
-    async with await Factory.open(load_settings()) as factory:
+    async with await FactoryService.open(load_settings()) as factory:
         original: Project = await factory.database.run(lambda connection: get_project(connection, identifier))
         agents = factory.blueprint(original.blueprint).agents
         sandbox = await factory.replay(original.id)

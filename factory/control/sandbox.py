@@ -1,7 +1,8 @@
 """Sandboxes: a project's whole flow again, under another id, with nothing leaving the factory.
 
 What reaches the outside asks for `Project.sandbox_of` first. Today that is the hand-over of the repository
-(`factory.client.Factory.deliver`), which refuses a sandbox; a push, a notification or a deployment must do the same.
+(`factory.service.FactoryService.deliver`), which refuses a sandbox; a push, a notification or a deployment must do
+the same.
 """
 
 from factory.artifacts import records

@@ -29,7 +29,7 @@ async def submit_vision(database: Database, bus: EventBus, store: BlobStore, new
 
     The text must have been checked before: the vision artifact is valid from the start.
     """
-    stored = await _store(store, vision)
+    stored = await store_vision(store, vision)
     async with database.transaction() as connection:
         return await begin_project(connection, bus, new, stored)
 
@@ -58,10 +58,11 @@ async def submit_request(
         build_key=build_key(request.vision, chosen.name, str(cause.event_id)),
         metadata=ProjectMetadata(risk=request.risk, priority=request.priority),
     )
-    return await begin_project(connection, bus, new, await _store(store, request.vision))
+    return await begin_project(connection, bus, new, await store_vision(store, request.vision))
 
 
-async def _store(store: BlobStore, vision: str) -> StoredBlob:
+async def store_vision(store: BlobStore, vision: str) -> StoredBlob:
+    """Store a vision's bytes, which a project can then begin from."""
     content = Content(files={KINDS["vision"].primary: vision})
     return await asyncio.to_thread(store.put_content, content)
 

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from factory.cli.lifecycle import HostProcess
-from factory.client import BuildRequest, Factory
 from factory.control.progress import Progress
+from factory.service import BuildRequest, FactoryService
 from factory.settings import Settings
 
 HERE = Path(__file__).parent
@@ -47,14 +47,14 @@ def host(plugin_settings: Settings) -> Iterator[HostProcess]:
 
 
 @pytest.fixture
-async def factory(plugin_settings: Settings) -> AsyncIterator[Factory]:
+async def factory(plugin_settings: Settings) -> AsyncIterator[FactoryService]:
     """Give a client."""
-    async with await Factory.open(plugin_settings) as opened:
+    async with await FactoryService.open(plugin_settings) as opened:
         yield opened
 
 
 @pytest.fixture
-def work(factory: Factory, host: HostProcess, tmp_path: Path) -> "Workbench":
+def work(factory: FactoryService, host: HostProcess, tmp_path: Path) -> "Workbench":
     """Give a way to build courtesies."""
     return Workbench(factory, host, tmp_path)
 
@@ -62,7 +62,7 @@ def work(factory: Factory, host: HostProcess, tmp_path: Path) -> "Workbench":
 class Workbench:
     """Builds visions by the `courtesy` blueprint."""
 
-    def __init__(self, factory: Factory, host: HostProcess, folder: Path) -> None:
+    def __init__(self, factory: FactoryService, host: HostProcess, folder: Path) -> None:
         self.factory = factory
         self.host = host
         self.folder = folder

@@ -13,11 +13,11 @@ import pytest
 
 from factory.artifacts.verify import verify
 from factory.cli.lifecycle import HostProcess
-from factory.client import BuildRequest, Factory
 from factory.control.dead_letters import Filter, list_letters, replay
 from factory.control.progress import Progress
 from factory.domain.errors import BadInputError, ConflictError, NotFoundError
 from factory.domain.project import Project, ProjectStatus
+from factory.service import BuildRequest, FactoryService
 from factory.settings import Settings
 from tests.actors import undoing
 from tests.actors.conftest import ENVIRONMENT, HERE
@@ -66,7 +66,7 @@ def own_host(own_settings: Settings) -> Iterator[HostProcess]:
 class Bench:
     """Begins projects and looks at what became of them."""
 
-    def __init__(self, factory: Factory, host: HostProcess) -> None:
+    def __init__(self, factory: FactoryService, host: HostProcess) -> None:
         self.factory = factory
         self.host = host
 
@@ -116,13 +116,15 @@ class Bench:
 @pytest.fixture
 async def bench(own_settings: Settings, own_host: HostProcess) -> AsyncIterator[Bench]:
     """Give the bench."""
-    async with await Factory.open(own_settings) as opened:
+    async with await FactoryService.open(own_settings) as opened:
         yield Bench(opened, own_host)
 
 
 async def test_a_compensation_must_be_something_that_its_agent_does(bench: Bench, tmp_path: Path) -> None:
     text = (HERE / "blueprints" / "regret.yaml").read_text()
-    elsewhere = Factory(bench.factory.settings.model_copy(update={"blueprint_dir": tmp_path}), bench.factory.database)
+    elsewhere = FactoryService(
+        bench.factory.settings.model_copy(update={"blueprint_dir": tmp_path}), bench.factory.database
+    )
     (tmp_path / "regret.yaml").write_text(text.replace("goal: unsay", "goal: forgive", 1))
     with pytest.raises(BadInputError, match="'greeting' asks eraser for 'forgive'") as refused:
         elsewhere.blueprint("regret")

@@ -13,7 +13,6 @@ import pytest
 
 from factory.artifacts import records
 from factory.cli.lifecycle import HostProcess
-from factory.client import Factory
 from factory.control import escalations
 from factory.control.escalations import Escalation
 from factory.control.progress import Progress, read_progress
@@ -26,6 +25,7 @@ from factory.domain.recovery import EscalationState
 from factory.events.contracts.recovery import EventReceived
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic
+from factory.service import FactoryService
 from factory.storage.database import Connection
 from tests.actors.conftest import ENVIRONMENT
 
@@ -37,7 +37,7 @@ CRITICAL = ProjectMetadata(risk="critical", stakeholders=("ada@example.org",))
 class Ward:
     """Begins projects and waits for what becomes of them."""
 
-    def __init__(self, factory: Factory, host: HostProcess) -> None:
+    def __init__(self, factory: FactoryService, host: HostProcess) -> None:
         self.factory = factory
         self.host = host
 
@@ -92,7 +92,7 @@ class Ward:
 
 
 @pytest.fixture
-def ward(factory: Factory, host: HostProcess) -> Ward:
+def ward(factory: FactoryService, host: HostProcess) -> Ward:
     return Ward(factory, host)
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from factory.cli import app
 from factory.cli.payload import edit_payload
-from factory.client import BuildRequest, Factory
 from factory.control import projects, tasks
 from factory.control.submission import first_event
 from factory.domain.errors import BadInputError, ConflictError, ErrorCategory
 from factory.domain.project import Project, ProjectStatus
 from factory.domain.task import TaskError
+from factory.service import BuildRequest, FactoryService
 from factory.settings import Settings
 from tests.cli.conftest import VISION, Ended
 
@@ -46,7 +46,7 @@ class Letters:
         return self
 
     async def _fail(self, name: str) -> None:
-        async with await Factory.open(self.settings) as factory:
+        async with await FactoryService.open(self.settings) as factory:
             request = BuildRequest(name, name.lower(), VISION, "api-service", self.settings.data_dir / name)
             project, _ = await factory.begin(request)
             async with factory.database.transaction() as connection:
@@ -65,7 +65,10 @@ class Letters:
 
     def look(self, query: str, *arguments: object) -> list[dict[str, Any]]:
         async def read() -> list[dict[str, Any]]:
-            async with await Factory.open(self.settings) as factory, factory.database.transaction() as connection:
+            async with (
+                await FactoryService.open(self.settings) as factory,
+                factory.database.transaction() as connection,
+            ):
                 return [dict(row) for row in await connection.fetch(query, *arguments)]
 
         return asyncio.run(read())

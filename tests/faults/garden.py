@@ -14,9 +14,9 @@ from uuid import UUID
 import psutil
 
 from factory.artifacts.verify import verify
-from factory.client import BuildRequest, Factory
 from factory.domain.errors import FactoryError
 from factory.domain.project import ENDED
+from factory.service import BuildRequest, FactoryService
 from factory.settings import Settings
 from factory.storage.database import CLIENT_ERRORS, is_connection_lost
 from factory.storage.embedded import EmbeddedServer
@@ -143,10 +143,10 @@ class Garden:
         verdict = Verdict(self._seed, draw_plan(self._seed, self._plot.seconds, self._plot.pace, DECK))
         (self._folder / "plan.json").write_text(json.dumps([step.as_dict() for step in verdict.plan], indent=1))
         async with AsyncExitStack() as stack:
-            factory = await stack.enter_async_context(await Factory.open(self._settings))
+            factory = await stack.enter_async_context(await FactoryService.open(self._settings))
             crew = stack.enter_context(Crew(self._folder, self._environment))
             for number in range(self._plot.hosts):
-                crew.start(f"host-{number}", "factory.actors.daemon", "--attached", "--agents", *AGENTS)
+                crew.start(f"host-{number}", "factory.cli.daemon", "--attached", "--agents", *AGENTS)
             server = EmbeddedServer(self._settings.data_dir / "postgres")
             nemesis = GardenNemesis(crew, server, factory.database)
             helpers = [asyncio.create_task(work) for work in (self._tend(crew), self._sweep(factory))]
@@ -166,7 +166,7 @@ class Garden:
             await self._judge(factory, verdict)
         return verdict
 
-    async def _sow(self, factory: Factory) -> None:
+    async def _sow(self, factory: FactoryService) -> None:
         """Submit the projects; one whose submission breaks is asked for again, as the command line does."""
         for number in range(self._plot.projects):
             slug = f"plant-{self._seed}-{number}"
@@ -182,7 +182,7 @@ class Garden:
                     self._projects[project.id] = slug
                     break
 
-    async def _sprout(self, factory: Factory) -> None:
+    async def _sprout(self, factory: FactoryService) -> None:
         """Wait for the first task that is done: before the hosts are up there is nothing to hit."""
         deadline = time.monotonic() + self._plot.drain_seconds
         while time.monotonic() < deadline:
@@ -206,14 +206,14 @@ class Garden:
             crew.tend()
             await asyncio.sleep(0.1)
 
-    async def _sweep(self, factory: Factory) -> None:
+    async def _sweep(self, factory: FactoryService) -> None:
         """Do what another supervisor would do: take deliveries from owners that fell silent."""
         while True:
             with suppress(*CLIENT_ERRORS, FactoryError):
                 await factory.bus.sweep()
             await asyncio.sleep(1.0)
 
-    async def _ripen(self, factory: Factory, verdict: Verdict) -> None:
+    async def _ripen(self, factory: FactoryService, verdict: Verdict) -> None:
         """Wait until every project has ended and nothing is left to do."""
         started = time.monotonic()
         query = "SELECT count(*) FROM project WHERE status <> ALL ($1)"
@@ -225,7 +225,7 @@ class Garden:
             await asyncio.sleep(0.3)
         verdict.drained_seconds += time.monotonic() - started
 
-    async def _replay(self, factory: Factory, verdict: Verdict) -> None:
+    async def _replay(self, factory: FactoryService, verdict: Verdict) -> None:
         """I13: replay a released project into a sandbox, and see whether anything else changed by a byte."""
         original = next(key for key, slug in self._projects.items() if expected_end(slug) == "released")
         before = await factory.database.run(lambda connection: digest_namespace(connection, []))
@@ -236,7 +236,7 @@ class Garden:
         changed = [table for table in before if before[table] != after[table]]
         self._found += [Violation("I13", {"table": table, "sandbox": sandbox.id}) for table in changed]
 
-    async def _judge(self, factory: Factory, verdict: Verdict) -> None:
+    async def _judge(self, factory: FactoryService, verdict: Verdict) -> None:
         async with factory.database.transaction() as connection:
             verdict.violations = self._found + await find_violations(connection, Evidence(), ENGINE)
             verdict.checked = dict(await connection.fetchrow(_CHECKED) or {})

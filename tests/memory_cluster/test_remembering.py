@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 
 from factory.cli.lifecycle import HostProcess
-from factory.client import BuildRequest, Factory
 from factory.memory.collections import get_collection
 from factory.memory.embedding import load_embedder
 from factory.memory.filters import Filter
 from factory.memory.local import local_fleet
 from factory.memory.search import Searcher
+from factory.service import BuildRequest, FactoryService
 from factory.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -54,19 +54,19 @@ def host(settings: Settings) -> Iterator[HostProcess]:
 
 
 @pytest.fixture
-async def factory(settings: Settings) -> AsyncIterator[Factory]:
-    async with await Factory.open(settings) as opened:
+async def factory(settings: Settings) -> AsyncIterator[FactoryService]:
+    async with await FactoryService.open(settings) as opened:
         yield opened
 
 
-async def build(factory: Factory, host: HostProcess, name: str, vision: str, folder: Path) -> UUID:
+async def build(factory: FactoryService, host: HostProcess, name: str, vision: str, folder: Path) -> UUID:
     request = BuildRequest(name=name, slug=name.lower(), vision=vision, blueprint="modelling", out_dir=folder / name)
     project, _ = await factory.begin(request)
     await watch(factory, host, project.id)
     return project.id
 
 
-async def watch(factory: Factory, host: HostProcess, project_id: UUID) -> None:
+async def watch(factory: FactoryService, host: HostProcess, project_id: UUID) -> None:
     async for _ in factory.watch(project_id):
         host.check()
     async with asyncio.timeout(120):
@@ -75,14 +75,14 @@ async def watch(factory: Factory, host: HostProcess, project_id: UUID) -> None:
             await asyncio.sleep(0.1)
 
 
-async def embedded(factory: Factory, project_id: UUID) -> list[dict[str, Any]]:
+async def embedded(factory: FactoryService, project_id: UUID) -> list[dict[str, Any]]:
     rows = await factory.database.fetch(EMBEDDED, project_id)
     return [row["payload"] if isinstance(row["payload"], dict) else json.loads(row["payload"]) for row in rows]
 
 
 @pytest.mark.timeout(300)
 async def test_a_build_is_remembered_once(
-    factory: Factory, host: HostProcess, settings: Settings, tmp_path: Path
+    factory: FactoryService, host: HostProcess, settings: Settings, tmp_path: Path
 ) -> None:
     project = await build(factory, host, "Shop", SHOP, tmp_path)
     said = await embedded(factory, project)
@@ -103,7 +103,7 @@ async def test_a_build_is_remembered_once(
 
 
 @pytest.mark.timeout(300)
-async def test_a_sandbox_is_not_remembered(factory: Factory, host: HostProcess, tmp_path: Path) -> None:
+async def test_a_sandbox_is_not_remembered(factory: FactoryService, host: HostProcess, tmp_path: Path) -> None:
     project = await build(factory, host, "Shop", SHOP, tmp_path)
     sandbox = await factory.replay(project)
     await watch(factory, host, sandbox.id)

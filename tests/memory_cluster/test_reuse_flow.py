@@ -11,7 +11,6 @@ from factory.artifacts import records
 from factory.artifacts.lineage import Relation, lineage
 from factory.artifacts.records import NewArtifact, StoredArtifact
 from factory.artifacts.verify import verify
-from factory.client import BuildRequest, Factory
 from factory.control.progress import Progress
 from factory.control.projects import NewProject, create_project
 from factory.domain.artifact import ArtifactRef, ArtifactStatus, Content
@@ -24,6 +23,7 @@ from factory.memory.collections import Collection
 from factory.memory.documents import Document
 from factory.memory.embedding import Embedder, load_embedder
 from factory.memory.writing import write_documents
+from factory.service import BuildRequest, FactoryService
 from factory.settings import Settings
 from factory.skills.native.domain_model import write_domain_model
 from factory.skills.native.vision_document import parse_vision
@@ -57,7 +57,7 @@ offers:
 class Town:
     """A factory for several tenants, and its memory."""
 
-    def __init__(self, factory: Factory, settings: Settings) -> None:
+    def __init__(self, factory: FactoryService, settings: Settings) -> None:
         self.factory = factory
         self.settings = settings
 
@@ -100,7 +100,7 @@ class Town:
         """Build a library for a tenant and return how it ended."""
         settings = self.settings.model_copy(update={"tenant": tenant})
         request = BuildRequest("Library", "library", LIBRARY, "modelling", folder / tenant)
-        client = Factory(settings, self.factory.database)
+        client = FactoryService(settings, self.factory.database)
         project, _ = await client.begin(request)
         last: Progress | None = None
         async for progress in client.watch(project.id):
@@ -149,7 +149,7 @@ async def town(tmp_path: Path, database_url: str) -> AsyncIterator[Town]:
         memory_sharing=rules,
         blueprint_dir=Path(__file__).parent / "blueprints",
     )
-    async with await Factory.open(settings) as factory:
+    async with await FactoryService.open(settings) as factory:
         yield Town(factory, settings)
 
 

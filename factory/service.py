@@ -1,4 +1,4 @@
-"""Drives the factory from Python: submit a vision or take it up again, watch it, receive the repository."""
+"""What can be asked of a factory by whoever reaches its database: submit a vision, watch it, receive the repository."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 from uuid import UUID
 
+from factory.actors.permission import Permissions
 from factory.actors.roster import load_roster
 from factory.actors.subscriptions import CONTROL, ORCHESTRATION, agent_subscriptions, events_subscription, topics_of
 from factory.actors.utility.knowledge_base_manager import KnowledgeBaseManager
@@ -30,7 +31,11 @@ from factory.events.contracts.system import CompensationRequested
 from factory.events.topics import Topic
 from factory.observability.traces import start_tracing
 from factory.settings import Settings
+from factory.skills.native.vision_document import parse_vision
+from factory.skills.native.vision_document.source import read_source
 from factory.storage.database import Connection, Database
+
+DEFAULT_BLUEPRINT = "api-service"
 
 # Index delivery_log_by_event.
 HANDLED = """
@@ -60,6 +65,35 @@ class BuildRequest:
         return build_key(self.vision, self.blueprint, str(self.out_dir))
 
 
+@dataclass(frozen=True, slots=True)
+class ReadVision:
+    """What a vision says of the project that it is for."""
+
+    name: str
+    slug: str
+    blueprint: str
+
+
+def read_vision(text: str, blueprint: str | None, fallback: str, blueprint_dir: Path | None) -> ReadVision:
+    """Check that a product can be built from a vision, and return what it is to be called.
+
+    Takes a moment: the text is parsed as language.
+
+    Args:
+        text: The vision.
+        blueprint: To follow; None for what the vision's front matter names, else `api-service`.
+        fallback: The product's name where the vision has none.
+        blueprint_dir: Of further blueprints.
+
+    Raises:
+        BadInputError: Nothing can be built from the text.
+        NotFoundError: There is no such blueprint.
+    """
+    chosen = find_blueprint(blueprint or read_source(text).blueprint or DEFAULT_BLUEPRINT, blueprint_dir)
+    understood = parse_vision(text, fallback)
+    return ReadVision(understood.title, understood.draft.slug, chosen.name)
+
+
 # delivery_ready_by_priority and delivery_taken: what some subscriptions have of one project.
 _UNREMEMBERED = """
 SELECT (SELECT count(*) FROM delivery WHERE subscription = ANY ($1) AND project_id = $2)
@@ -67,8 +101,8 @@ SELECT (SELECT count(*) FROM delivery WHERE subscription = ANY ($1) AND project_
 """
 
 
-class Factory:
-    """The factory as a client sees it: its database, its artifacts, its repositories.
+class FactoryService:
+    """A factory's database, artifacts and repositories, with what people ask of them.
 
     Work is done by whatever supervisors run; this class starts none.
     """
@@ -86,12 +120,13 @@ class Factory:
 
         Raises:
             DatabaseUnavailableError: The database does not answer.
-            BadInputError: A plugin named in the settings cannot be used.
+            BadInputError: A plugin named in the settings cannot be used, or policy forbids an agent what it is for.
         """
         roster = load_roster(tuple(settings.plugins))
+        available = [agent for agent in roster if agent.is_available(settings)]
+        Permissions.load(settings.policy_dir).check(available)
         database = await Database.open(settings)
         factory = cls(settings, database)
-        available = [agent for agent in roster if agent.is_available(settings)]
         await factory.bus.declare((*CONTROL, *agent_subscriptions(available)))
         return factory
 
@@ -157,6 +192,17 @@ class Factory:
         return Orchestrator(self.bus, self.store, self.repositories, topics, self.settings.blueprint_dir)
 
     async def compensate(self, project_id: UUID, reason: str, from_step: str | None = None) -> UUID:
+        """Ask for everything a project has done to be undone, in a transaction of its own; see `request_compensation`.
+
+        Returns:
+            The id of the event that asks; see `is_handled`.
+        """
+        async with self.database.transaction() as connection:
+            return await self.request_compensation(connection, project_id, reason, from_step)
+
+    async def request_compensation(
+        self, connection: Connection, project_id: UUID, reason: str, from_step: str | None = None
+    ) -> UUID:
         """Ask for everything a project has done to be undone, or for a step and what builds on it.
 
         Returns:
@@ -166,25 +212,24 @@ class Factory:
             BadInputError: The blueprint has no such step.
             ConflictError: The project is being compensated already.
         """
-        async with self.database.transaction() as connection:
-            project = await projects.lock_project(connection, project_id)
-            steps = [step.id for step in find_blueprint(project.blueprint, self.settings.blueprint_dir).steps]
-            if from_step is not None and from_step not in steps:
-                raise BadInputError(
-                    f"blueprint {project.blueprint!r} has no step {from_step!r}.",
-                    remedy=f"Steps: {', '.join(steps)}.",
-                    field="from_step",
-                )
-            if project.status is ProjectStatus.COMPENSATING:
-                raise ConflictError(
-                    f"project {project.id} is being compensated already.",
-                    remedy=f"See `factory project show {project.id}`.",
-                    field="status",
-                )
-            cause = await first_event(connection, project)
-            request = CompensationRequested(reason=reason, from_step=from_step)
-            event = cause.caused(request, topic=Topic.SYSTEM, originating_agent=SUBMITTER)
-            await self.bus.publish(connection, [event])
+        project = await projects.lock_project(connection, project_id)
+        steps = [step.id for step in find_blueprint(project.blueprint, self.settings.blueprint_dir).steps]
+        if from_step is not None and from_step not in steps:
+            raise BadInputError(
+                f"blueprint {project.blueprint!r} has no step {from_step!r}.",
+                remedy=f"Steps: {', '.join(steps)}.",
+                field="from_step",
+            )
+        if project.status is ProjectStatus.COMPENSATING:
+            raise ConflictError(
+                f"project {project.id} is being compensated already.",
+                remedy=f"See `factory project show {project.id}`.",
+                field="status",
+            )
+        cause = await first_event(connection, project)
+        request = CompensationRequested(reason=reason, from_step=from_step)
+        event = cause.caused(request, topic=Topic.SYSTEM, originating_agent=SUBMITTER)
+        await self.bus.publish(connection, [event])
         return event.event_id
 
     async def is_handled(self, event_id: UUID) -> bool:
@@ -196,8 +241,12 @@ class Factory:
     async def replay(self, project_id: UUID) -> Project:
         """Run a project's whole flow again in a sandbox, and return the sandbox; the original stays as it is."""
         async with self.database.transaction() as connection:
-            original = await projects.get_project(connection, project_id)
-            return await replay_project(connection, self.bus, original)
+            return await self.begin_replay(connection, project_id)
+
+    async def begin_replay(self, connection: Connection, project_id: UUID) -> Project:
+        """Begin a sandbox that replays a project, in the caller's transaction; see `replay`."""
+        original = await projects.get_project(connection, project_id)
+        return await replay_project(connection, self.bus, original)
 
     async def _take_up(self, connection: Connection, key: str) -> Project | None:
         known = await projects.find_undelivered(connection, key)
