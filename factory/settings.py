@@ -76,6 +76,22 @@ class Settings(BaseSettings):
         embedding_url: Base URL of an OpenAI-compatible endpoint, with its `/v1`; by default the model runs here.
         embedding_api_key: For the endpoint.
         embedding_precision: Of a model that runs here; `auto` takes 16 bits where the processor is faster with them.
+        gateway: Whether `factory up` starts the gateway.
+        gateway_host: The address that it listens on.
+        gateway_port: Its HTTP port; 0 for one that is free.
+        gateway_grpc_port: Its gRPC port; 0 for one that is free, None for no gRPC.
+        gateway_url: How clients reach it, where that is not its address; it names the embedded issuer.
+        gateway_replicas: Fewest replicas.
+        gateway_max_replicas: Most replicas; they follow the requests under way.
+        gateway_body_limit: Most bytes of a request's body.
+        gateway_origins: Web origins that may call the API from a browser; none by default.
+        issuers: A YAML file of OpenID Connect issuers whose tokens are accepted beside the embedded issuer's.
+        embedded_issuer: Whether this factory issues tokens itself.
+        issuer_secret: Seals the embedded issuer's keys; a file of the data directory does so by default.
+        policy_dir: A folder of Cedar policies (`*.cedar`), beside the shipped ones.
+        rate_limits: A YAML file whose limits per route come before the shipped ones.
+        notification_channels: A YAML file of channels that people are told over; `log` is always there.
+        redis_url: Where replicas share rate limits (`redis://host:port/0`); each counts for itself without it.
         log_level: Lines below this level are not logged.
         otlp_endpoint: Base URL of an OpenTelemetry collector (OTLP/HTTP) that traces are sent to.
         trace_file: A file that traces are appended to, as lines of OTLP JSON.
@@ -129,6 +145,23 @@ class Settings(BaseSettings):
     embedding_url: str | None = None
     embedding_api_key: SecretStr | None = None
     embedding_precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    gateway: bool = True
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = Field(default=8000, ge=0, le=65_535)
+    gateway_grpc_port: int | None = Field(default=None, ge=0, le=65_535)
+    gateway_url: str | None = None
+    gateway_replicas: int = Field(default=1, ge=1)
+    gateway_max_replicas: int = Field(default=1, ge=1)
+    gateway_body_limit: int = Field(default=2 * 1024 * 1024, ge=1024)
+    gateway_origins: tuple[str, ...] = ()
+    issuers: Annotated[Path, AfterValidator(_absolute)] | None = None
+    embedded_issuer: bool = True
+    issuer_secret: SecretStr | None = Field(default=None, min_length=32)
+    policy_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
+    rate_limits: Annotated[Path, AfterValidator(_absolute)] | None = None
+    notification_channels: Annotated[Path, AfterValidator(_absolute)] | None = None
+    redis_url: SecretStr | None = None
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None

@@ -50,6 +50,14 @@ class ConflictError(FactoryError):
     """The request contradicts the present state."""
 
 
+class UnauthenticatedError(FactoryError):
+    """It is not proven who asks (HTTP 401)."""
+
+
+class ForbiddenError(FactoryError):
+    """Who asks may not do this (HTTP 403)."""
+
+
 class ClassifiedError(FactoryError):
     """An error of a task, classified for the recovery rules."""
 
