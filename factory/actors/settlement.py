@@ -1,16 +1,18 @@
 """Commits outcomes in groups: artifacts, lineage, next events and acknowledgements in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 from factory.actors.context import Job
+from factory.actors.permission import Permissions
 from factory.artifacts import records
 from factory.artifacts.records import NewArtifact
-from factory.control import governance, tasks
+from factory.control import governance, notifications, tasks
 from factory.control.compensation import compensated_step
 from factory.control.sagas import step_compensated
 from factory.domain.artifact import ArtifactRef
@@ -50,10 +52,13 @@ class Result:
 class Settler:
     """Turns results into committed facts. Everything it writes depends on the delivery's fence still holding."""
 
-    def __init__(self, database: Database, bus: EventBus, policies: Policies) -> None:
+    def __init__(
+        self, database: Database, bus: EventBus, policies: Policies, permissions: Permissions | None = None
+    ) -> None:
         self._database = database
         self._bus = bus
         self._policies = policies
+        self._permissions = permissions or Permissions.load(None)
 
     async def settle(self, results: Sequence[Result]) -> None:
         """Commit a group of results; one that cannot be committed is dead-lettered alone.
@@ -62,7 +67,7 @@ class Settler:
             Exception: The connection was lost, or another transaction was in the way. Settling the same group
                 again is safe: what was committed is no longer held, and what was not is committed then.
         """
-        results = _latest_attempts(results)
+        results = [self._held(result) for result in _latest_attempts(results)]
         if not results:
             return
         try:
@@ -80,6 +85,10 @@ class Settler:
             half = len(results) // 2
             await self.settle(results[:half])
             await self.settle(results[half:])
+
+    def _held(self, result: Result) -> Result:
+        outcome = self._permissions.held_to(result.outcome)
+        return result if outcome is result.outcome else replace(result, outcome=outcome)
 
     async def give_up(self, delivery: Delivery, agent: str, error: TaskError) -> None:
         """Retry or dead-letter a delivery of which no task could be made."""
@@ -104,6 +113,7 @@ class Settler:
         events += [_step_compensated(result) for result in kept if compensated_step(result.job.task.step)]
         events += await self._store_verdicts(connection, [result for result in kept if result.outcome.verdict])
         events += await self._store_segments(connection, kept)
+        await notifications.mark_sent(connection, _notified(kept))
         await self._publish(connection, events, kept)
         for result in results:
             if result.outcome.error is not None:
@@ -196,9 +206,15 @@ def _latest_attempts(results: Sequence[Result]) -> list[Result]:
 def _only_tells(result: Result) -> bool:
     """Tell whether nothing but events for now follows from a result."""
     outcome = result.outcome
-    if outcome.error or outcome.artifact or outcome.verdict or outcome.segment or _is_assigned(result):
+    more = outcome.error or outcome.artifact or outcome.verdict or outcome.segment or outcome.notified
+    if more or _is_assigned(result):
         return False
     return not any(draft.delay_seconds for draft in outcome.events)
+
+
+def _notified(results: Sequence[Result]) -> list[UUID]:
+    """Return the events that asked for notifications which went out."""
+    return [result.job.delivery.event.event_id for result in results if result.outcome.notified]
 
 
 def _is_assigned(result: Result) -> bool:

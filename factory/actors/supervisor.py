@@ -18,12 +18,14 @@ from factory.actors.context import Job, prepare
 from factory.actors.control_loop import ControlPlane
 from factory.actors.demand import Demand
 from factory.actors.holdings import Holdings
+from factory.actors.permission import Permissions
 from factory.actors.pool import Pool, PoolSize, Seat, WorkerLostError
 from factory.actors.recall import Recall
 from factory.actors.roster import load_roster
 from factory.actors.settlement import Result, Settler
 from factory.actors.subscriptions import CONTROL, PROLONG_SECONDS, agent_of, agent_subscriptions, topics_of
 from factory.actors.utility.knowledge_base_manager import KnowledgeBaseManager
+from factory.actors.utility.notification_dispatcher import NotificationDispatcher
 from factory.actors.utility.semantic_embedder import SemanticEmbedder
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
@@ -69,7 +71,8 @@ class Supervisor:
         roster = load_roster(tuple(settings.plugins))
         policies = EscalationPolicies.load(settings.escalation_policies)
         # Whatever is built here, what fails is decided on, and handed over, here; and what succeeds is remembered.
-        always = (*recovery.AGENTS, *policies.agents, SemanticEmbedder.spec.name, KnowledgeBaseManager.spec.name)
+        others = (SemanticEmbedder, KnowledgeBaseManager, NotificationDispatcher)
+        always = (*recovery.AGENTS, *policies.agents, *(agent.spec.name for agent in others))
         chosen = list(roster) if agents is None else [roster.find(agent) for agent in dict.fromkeys((*agents, *always))]
         chosen = [agent for agent in chosen if agent.is_available(settings)]
         self._subscriptions = (*CONTROL, *agent_subscriptions(chosen))
@@ -128,7 +131,7 @@ class Supervisor:
         self._bus = EventBus(self._database)
         self._holdings = Holdings(self._bus)
         policies = Policies.load(settings.retry_policies)
-        self._settler = Settler(self._database, self._bus, policies)
+        self._settler = Settler(self._database, self._bus, policies, Permissions.load(settings.policy_dir))
         orchestrator = Orchestrator(self._bus, store, repositories, self._topics, settings.blueprint_dir)
         committer = Committer(self._database, store, repositories)
         recoverer = Recovery(self._bus, orchestrator, store, settings.blueprint_dir)
