@@ -96,6 +96,7 @@ class Work:
     verdict: Verdict | None = None
     events: tuple[EventDraft, ...] = ()
     segment: NewSegment | None = None
+    notified: bool = False
 
     def stage(self, name: str) -> "_Stage":
         """Record the time a block takes; what the block adds to the dictionary it gets becomes span attributes."""
@@ -257,6 +258,7 @@ class Agent:
             verdict=work.verdict,
             events=work.events,
             segment=work.segment,
+            notified=work.notified,
             findings=work.findings,
             skill=work.chain[-1].name if work.chain else None,
         )

@@ -150,6 +150,7 @@ class Outcome(_Frozen):
     Attributes:
         events: Published with the result, in the transaction of the acknowledgement.
         segment: Made part of semantic memory in that transaction.
+        notified: Whether the notification that the task asks for went out.
     """
 
     task_id: UUID
@@ -158,6 +159,7 @@ class Outcome(_Frozen):
     verdict: Verdict | None = None
     events: tuple[EventDraft, ...] = ()
     segment: NewSegment | None = None
+    notified: bool = False
     findings: tuple[Finding, ...] = ()
     skill: str | None = None
     spans: tuple[StageSpan, ...] = ()

@@ -1,0 +1,1 @@
+"""What is outside the factory, and how it is reached."""
