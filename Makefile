@@ -1,4 +1,4 @@
-# make run | test | check | bench | bench-setup | bench-engine | bench-memory | lock | clean; the first call prepares
+# make run | test | check | bench | bench-setup | bench-engine | bench-memory | bench-gateway | lock | clean; the first call prepares
 # everything, a second finds it done.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VISION ?= examples/visions/clinic.md
 # Tests of these folders start Ray or run against the clock; the others go side by side.
-WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/faults/ tests/memory_cluster/
+WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/faults/ tests/memory_cluster/ tests/serve_cluster/
 PEERS := langgraph dbos pgqueuer procrastinate pgvector lancedb qdrant hnswlib chroma
 BENCH_VENVS := .venv-bench
 BENCH_ARGS ?=
@@ -47,7 +47,7 @@ endif
 check: test ## The same as test: format, lint, types, import rules, tests, documentation examples.
 
 .PHONY: check-code
-check-code: $(VENV)/.installed-dev system
+check-code: $(VENV)/.installed-dev system-tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -82,6 +82,10 @@ bench-engine: $(VENV)/.installed bench-setup system ## Measure the engine beside
 bench-memory: $(VENV)/.installed bench-setup system ## Measure semantic memory beside vector stores.
 	$(BIN)/python benchmarks/memory.py $(BENCH_ARGS)
 
+.PHONY: bench-gateway
+bench-gateway: $(VENV)/.installed-dev system ## Measure the gateway beside a hello-world on Ray Serve.
+	$(BIN)/python benchmarks/gateway.py $(BENCH_ARGS)
+
 .PHONY: lock
 lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
 	$(UV) pip compile --quiet --upgrade --universal --python $(BIN)/python --python-version 3.11 --all-extras --no-annotate --no-header \
@@ -96,6 +100,10 @@ clean: ## Remove what was installed and built here; the factory's data stays.
 .PHONY: system
 system:
 	@scripts/system-packages
+
+.PHONY: system-tests
+system-tests:
+	@scripts/system-packages tests
 
 $(VENV)/.uv: requirements/uv.txt
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or 3.12 with its venv module is needed (Debian: apt-get install" \

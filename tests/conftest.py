@@ -18,6 +18,8 @@ from factory.storage.migrate import migrate
 
 # Builds that are tested for something else need not load a model. Inherited by the processes that tests start.
 os.environ.setdefault("FACTORY_MEMORY", "off")
+# Factories of different tests may run at the same time.
+os.environ.setdefault("FACTORY_GATEWAY_PORT", "0")
 
 TEMPLATE = "template_factory"
 _numbers = count(1)

@@ -130,6 +130,8 @@ def start_ray(settings: Settings, *, dashboard: bool = False, object_store_bytes
     # The first says nothing to anyone outside; the second silences a warning about machines without GPUs.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Whose X-Forwarded-For the gateway's proxy believes: nobody's, unless whoever puts a proxy before it says so.
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     subclusters = [folder.__name__.rpartition(".")[2] for folder in SUBCLUSTERS]
     ray.init(
         num_cpus=settings.ray_cpus,

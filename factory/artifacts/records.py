@@ -63,12 +63,24 @@ WHERE a.project_id = $1 AND ($2::text[] IS NULL OR a.kind = ANY($2)) AND ($3::te
 ORDER BY a.kind, a.version DESC
 """  # noqa: S608 - constants only
 
+# The same, once for each project.
+_LATEST_OF = f"""
+SELECT DISTINCT ON (a.project_id, a.kind) {_COLUMNS} FROM artifact a WHERE a.project_id = ANY($1::uuid[])
+ORDER BY a.project_id, a.kind, a.version DESC
+"""  # noqa: S608 - constants only
+
 # Keyset on the unique sequence: page n costs what page 1 costs.
 _LIST = f"""
 SELECT {_COLUMNS} FROM artifact a
 WHERE a.sequence > $1 AND ($2::uuid IS NULL OR a.project_id = $2) AND ($3::text IS NULL OR a.kind = $3)
   AND ($4::text IS NULL OR a.status = $4)
 ORDER BY a.sequence LIMIT $5
+"""  # noqa: S608 - constants only
+
+# Uses artifact_project_id_kind_version_key backwards.
+_VERSIONS = f"""
+SELECT {_COLUMNS} FROM artifact a
+WHERE a.project_id = $1 AND a.kind = $2 AND ($3::int IS NULL OR a.version < $3) ORDER BY a.version DESC LIMIT $4
 """  # noqa: S608 - constants only
 
 _SET_STATUS = """
@@ -244,6 +256,12 @@ async def latest(
     return [reference(artifact_from_row(dict(row))) for row in rows]
 
 
+async def latest_of(connection: Connection, project_ids: Iterable[UUID]) -> list[StoredArtifact]:
+    """Return the newest version of each kind in each of the projects, sorted by project and kind."""
+    rows = await connection.fetch(_LATEST_OF, list(project_ids))
+    return [artifact_from_row(dict(row)) for row in rows]
+
+
 async def list_artifacts(
     connection: Connection,
     *,
@@ -264,6 +282,22 @@ async def list_artifacts(
         limit: At most so many; a shorter page is the last.
     """
     rows = await connection.fetch(_LIST, after, project_id, kind, status, limit)
+    return [artifact_from_row(dict(row)) for row in rows]
+
+
+async def versions(
+    connection: Connection, project_id: UUID, kind: str, *, before: int | None = None, limit: int = 100
+) -> list[StoredArtifact]:
+    """Return the versions of a kind in a project, the newest first.
+
+    Args:
+        connection: Where to read.
+        project_id: The project.
+        kind: The kind.
+        before: Only versions before this one.
+        limit: At most so many.
+    """
+    rows = await connection.fetch(_VERSIONS, project_id, kind, before, limit)
     return [artifact_from_row(dict(row)) for row in rows]
 
 

@@ -1,6 +1,6 @@
 """Dead letters in a person's hands: find them, read them, correct them, deliver them again, close them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,6 +36,18 @@ WHERE ($1::uuid IS NULL OR d.project_id = $1)
     AND ($3::text IS NULL OR d.category = $3)
     AND ($4::text IS NULL OR d.state = $4)
     AND ($5::timestamptz IS NULL OR d.dead_at >= $5)
+ORDER BY d.dead_at DESC, d.uid DESC LIMIT $6
+"""
+# The same; the project's tenant by its primary key. Letters of no project are for those who see every tenant.
+_PAGE = """
+SELECT d.* FROM dead_letter d LEFT JOIN project p ON p.id = d.project_id
+WHERE ($1::uuid IS NULL OR d.project_id = $1)
+    AND ($2::text IS NULL OR d.subscription = $2 OR d.event #>> '{payload,agent}' = $2)
+    AND ($3::text IS NULL OR d.category = $3)
+    AND ($4::text IS NULL OR d.state = $4)
+    AND ($5::timestamptz IS NULL OR d.dead_at >= $5)
+    AND ($7::text IS NULL OR p.tenant = $7) AND ($8::uuid[] IS NULL OR p.id = ANY ($8))
+    AND ($9::timestamptz IS NULL OR (d.dead_at, d.uid) < ($9, $10))
 ORDER BY d.dead_at DESC, d.uid DESC LIMIT $6
 """
 # Primary key.
@@ -80,6 +92,50 @@ async def list_letters(connection: Connection, which: Filter, limit: int) -> lis
     """Return the newest dead letters first: every column but the stack, with the essentials of the event."""
     rows = await connection.fetch(_LIST, which.project_id, which.agent, which.category, which.state, which.since, limit)
     return [_summary(row) for row in rows]
+
+
+async def page_letters(
+    connection: Connection,
+    which: Filter,
+    *,
+    tenant: str | None,
+    project_ids: Collection[UUID] | None,
+    before: tuple[datetime, int] | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Return one page of dead letters, the newest first, as `list_letters` does.
+
+    Args:
+        connection: Where to read.
+        which: Which are meant.
+        tenant: Only of projects of this tenant; None for all, those of no project included.
+        project_ids: Only of these projects; None for all.
+        before: When the last letter of the page before died, and its number.
+        limit: At most so many; a shorter page is the last.
+    """
+    rows = await connection.fetch(
+        _PAGE,
+        which.project_id,
+        which.agent,
+        which.category,
+        which.state,
+        which.since,
+        limit,
+        tenant,
+        None if project_ids is None else list(project_ids),
+        *(before or (None, None)),
+    )
+    return [_summary(row) for row in rows]
+
+
+async def project_of_letter(connection: Connection, uid: int) -> UUID | None:
+    """Return which project a dead letter belongs to, or None where it belongs to none.
+
+    Raises:
+        NotFoundError: There is no such dead letter.
+    """
+    row = await _find(connection, uid, _FIND)
+    return None if row["project_id"] == NO_PROJECT else row["project_id"]
 
 
 async def read_letter(connection: Connection, uid: int) -> dict[str, Any]:

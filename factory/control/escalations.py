@@ -1,6 +1,6 @@
 """Escalations: questions put to people, and their decisions (R18). Each is decided once."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -58,6 +58,15 @@ _BY_PREFIX = f"SELECT {_COLUMNS} FROM escalation WHERE id BETWEEN $1 AND $2 LIMI
 _LIST = f"""
 SELECT {_COLUMNS} FROM escalation
 WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR project_id = $2) ORDER BY created_at DESC, id LIMIT $3
+"""  # noqa: S608
+# The same. Questions about no project are for those who see every tenant.
+_PAGE = f"""
+SELECT {_COLUMNS} FROM escalation
+WHERE ($1::text IS NULL OR state = $1) AND ($2::uuid IS NULL OR project_id = $2)
+    AND ($4::text IS NULL OR EXISTS (SELECT FROM project p WHERE p.id = project_id AND p.tenant = $4))
+    AND ($5::uuid[] IS NULL OR project_id = ANY ($5))
+    AND ($6::timestamptz IS NULL OR created_at < $6 OR (created_at = $6 AND escalation.id > $7))
+ORDER BY created_at DESC, escalation.id LIMIT $3
 """  # noqa: S608
 
 
@@ -214,6 +223,39 @@ async def listed(
 ) -> list[Escalation]:
     """Return the newest escalations first."""
     rows = await connection.fetch(_LIST, state.value if state else None, project_id, limit)
+    return [Escalation(**row) for row in rows]
+
+
+async def page(
+    connection: Connection,
+    *,
+    tenant: str | None,
+    project_ids: Collection[UUID] | None,
+    state: EscalationState | None = None,
+    project_id: UUID | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> list[Escalation]:
+    """Return one page of escalations, the newest first.
+
+    Args:
+        connection: Where to read.
+        tenant: Only of projects of this tenant; None for all, those of no project included.
+        project_ids: Only of these projects; None for all.
+        state: Only in this state.
+        project_id: Only of this project.
+        before: When the last one of the page before was raised, and its id.
+        limit: At most so many; a shorter page is the last.
+    """
+    rows = await connection.fetch(
+        _PAGE,
+        state.value if state else None,
+        project_id,
+        limit,
+        tenant,
+        None if project_ids is None else list(project_ids),
+        *(before or (None, None)),
+    )
     return [Escalation(**row) for row in rows]
 
 

@@ -34,6 +34,21 @@ BY_PREFIX = f"SELECT {_COLUMNS} FROM project WHERE id BETWEEN $1 AND $2 LIMIT 2"
 LIST = f"""
 SELECT {_COLUMNS} FROM project WHERE ($1::text IS NULL OR status = $1) ORDER BY id DESC LIMIT $2
 """  # noqa: S608
+# Index project_by_tenant_status where a status is given, else project_by_tenant; the primary key where the ids are.
+PAGE = f"""
+SELECT {_COLUMNS} FROM project
+WHERE ($1::text IS NULL OR tenant = $1) AND ($2::uuid[] IS NULL OR id = ANY ($2))
+    AND ($3::text IS NULL OR status = $3) AND ($4::uuid IS NULL OR id < $4)
+ORDER BY id DESC LIMIT $5
+"""  # noqa: S608
+# The same.
+COUNT = """
+SELECT status, count(*) AS count FROM project
+WHERE ($1::text IS NULL OR tenant = $1) AND ($2::uuid[] IS NULL OR id = ANY ($2)) GROUP BY status
+"""
+DESCRIBE = f"""
+UPDATE project SET name = $2, metadata = $3::text::jsonb, updated_at = now() WHERE id = $1 RETURNING {_COLUMNS}
+"""  # noqa: S608
 # Index project_by_build_key.
 UNDELIVERED = f"""
 SELECT {_COLUMNS} FROM project
@@ -140,6 +155,46 @@ async def lock_project(conn: Connection, project_id: UUID) -> Project:
 async def list_projects(conn: Connection, limit: int = 50, status: ProjectStatus | None = None) -> list[Project]:
     """Return the newest projects first."""
     return [project_of(row) for row in await conn.fetch(LIST, status.value if status else None, limit)]
+
+
+async def page_projects(
+    conn: Connection,
+    *,
+    tenant: str | None,
+    ids: Collection[UUID] | None = None,
+    status: ProjectStatus | None = None,
+    before: UUID | None = None,
+    limit: int = 50,
+) -> list[Project]:
+    """Return one page of projects, the newest first.
+
+    Args:
+        conn: Where to read.
+        tenant: Only of this tenant; None for all.
+        ids: Only these; None for all.
+        status: Only in this state.
+        before: The last project of the page before.
+        limit: At most so many; a shorter page is the last.
+    """
+    chosen = None if ids is None else list(ids)
+    rows = await conn.fetch(PAGE, tenant, chosen, status.value if status else None, before, limit)
+    return [project_of(row) for row in rows]
+
+
+async def count_projects(
+    conn: Connection, *, tenant: str | None, ids: Collection[UUID] | None = None
+) -> dict[ProjectStatus, int]:
+    """Return how many projects are in each state; states without any are left out."""
+    rows = await conn.fetch(COUNT, tenant, None if ids is None else list(ids))
+    return {ProjectStatus(row["status"]): row["count"] for row in rows}
+
+
+async def describe_project(conn: Connection, project: Project, name: str, metadata: ProjectMetadata) -> Project:
+    """Change what people record about a locked project."""
+    row = await conn.fetchrow(DESCRIBE, project.id, name, metadata.model_dump_json())
+    if row is None:
+        raise NotFoundError(f"there is no project {project.id}.")
+    return project_of(row)
 
 
 async def find_undelivered(conn: Connection, key: str) -> Project | None:

@@ -1,7 +1,8 @@
 """The task table: what was assigned to whom, and how it went. Rows are for people and for the coordinator."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -44,6 +45,49 @@ WHERE id = $1 AND status IN ('assigned', 'running')
 """
 # Primary key.
 FAIL = "UPDATE task SET status = 'failed', ended_at = now(), worker = $2, error = $3::text::jsonb WHERE id = $1"
+# Index task_by_agent; the project's tenant by its primary key.
+PAGE = """
+SELECT t.id, t.project_id, p.name AS project, t.revision, t.step, t.round, t.agent, t.goal, t.status, t.attempt,
+    t.worker, t.skill, t.error ->> 'message' AS message, t.assigned_at, t.started_at, t.ended_at
+FROM task t JOIN project p ON p.id = t.project_id
+WHERE t.agent = $1 AND ($2::text IS NULL OR p.tenant = $2) AND ($3::uuid[] IS NULL OR p.id = ANY ($3))
+    AND ($4::text IS NULL OR t.status = $4) AND ($5::timestamptz IS NULL OR (t.assigned_at, t.id) < ($5, $6))
+ORDER BY t.assigned_at DESC, t.id DESC LIMIT $7
+"""
+# The same.
+COUNT = """
+SELECT t.status, count(*) AS count FROM task t JOIN project p ON p.id = t.project_id
+WHERE t.agent = $1 AND ($2::text IS NULL OR p.tenant = $2) AND ($3::uuid[] IS NULL OR p.id = ANY ($3))
+GROUP BY t.status
+"""
+
+
+class TaskRecord(BaseModel):
+    """A task as people see it.
+
+    Attributes:
+        project: The project's name.
+        message: What went wrong in the latest attempt, if something did.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: UUID
+    project_id: UUID
+    project: str
+    revision: int
+    step: str
+    round: int
+    agent: str
+    goal: str
+    status: str
+    attempt: int
+    worker: str | None
+    skill: str | None
+    message: str | None
+    assigned_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
 
 
 class AssignedTask(BaseModel):
@@ -160,3 +204,37 @@ def is_compensation(assigned: TaskAssigned) -> bool:
 def _recorded(error: TaskError) -> dict[str, JsonValue]:
     recorded: dict[str, JsonValue] = error.model_dump(mode="json")
     return recorded
+
+
+async def page_tasks(
+    connection: Connection,
+    agent: str,
+    *,
+    tenant: str | None,
+    project_ids: Collection[UUID] | None,
+    status: str | None = None,
+    before: tuple[datetime, UUID] | None = None,
+    limit: int = 50,
+) -> list[TaskRecord]:
+    """Return one page of an agent's tasks, the latest first.
+
+    Args:
+        connection: Where to read.
+        agent: Its name.
+        tenant: Only of projects of this tenant; None for all.
+        project_ids: Only of these projects; None for all.
+        status: Only in this state.
+        before: When the last task of the page before was assigned, and its id.
+        limit: At most so many; a shorter page is the last.
+    """
+    chosen = None if project_ids is None else list(project_ids)
+    rows = await connection.fetch(PAGE, agent, tenant, chosen, status, *(before or (None, None)), limit)
+    return [TaskRecord(**row) for row in rows]
+
+
+async def count_tasks(
+    connection: Connection, agent: str, *, tenant: str | None, project_ids: Collection[UUID] | None
+) -> dict[str, int]:
+    """Return how many tasks an agent has in each state; states without any are left out."""
+    rows = await connection.fetch(COUNT, agent, tenant, None if project_ids is None else list(project_ids))
+    return {row["status"]: row["count"] for row in rows}

@@ -56,6 +56,7 @@ _QUERY = """
 WITH published AS (
     SELECT {event_name} AS name, count(*) AS events FROM event e
     WHERE ($1::timestamptz IS NULL OR e.recorded_at >= $1) AND ($2::uuid IS NULL OR e.project_id = $2)
+        AND ($4::text IS NULL OR EXISTS (SELECT FROM project p WHERE p.id = e.project_id AND p.tenant = $4))
     GROUP BY 1
 ), worked AS (
     SELECT {log_name} AS name,
@@ -68,6 +69,7 @@ WITH published AS (
     FROM delivery_log l {join}
     WHERE ($1::timestamptz IS NULL OR l.logged_at >= $1) AND ($2::uuid IS NULL OR l.project_id = $2)
         AND $3::uuid IS NOT NULL
+        AND ($4::text IS NULL OR EXISTS (SELECT FROM project p WHERE p.id = l.project_id AND p.tenant = $4))
     GROUP BY 1
 )
 SELECT coalesce(p.name, w.name) AS name, coalesce(events, 0) AS events, coalesce(deliveries, 0) AS deliveries,
@@ -79,7 +81,12 @@ ORDER BY attempts DESC, events DESC, name
 
 
 async def read_usage(
-    connection: Connection, by: Grouping, *, project_id: UUID | None = None, since: datetime | None = None
+    connection: Connection,
+    by: Grouping,
+    *,
+    project_id: UUID | None = None,
+    since: datetime | None = None,
+    tenant: str | None = None,
 ) -> list[Usage]:
     """Return the figures, the busiest first.
 
@@ -88,8 +95,9 @@ async def read_usage(
         by: What they are summed by.
         project_id: Only what belongs to this project.
         since: Only what happened at or after this time; as far back as events are kept where it is None.
+        tenant: Only what belongs to projects of this tenant; None for everything.
     """
     event_name, log_name = _NAMES[by]
     join = "JOIN event e ON e.event_id = l.event_id" if by is Grouping.EVENT_TYPE else ""
     query = _QUERY.format(event_name=event_name, log_name=log_name, join=join)
-    return [Usage(**row) for row in await connection.fetch(query, since, project_id, NO_PROJECT)]
+    return [Usage(**row) for row in await connection.fetch(query, since, project_id, NO_PROJECT, tenant)]

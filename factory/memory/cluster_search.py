@@ -47,7 +47,9 @@ class ClusterSearch:
         """
         await asyncio.gather(self._fleet.sync(), self._embed(["warm"]))
 
-    async def search(self, queries: Sequence[str], k: int, conditions: Sequence[Filter]) -> list[Hit]:
+    async def search(
+        self, queries: Sequence[str], k: int, conditions: Sequence[Filter], *, mode: Mode = Mode.HYBRID
+    ) -> list[Hit]:
         """Return what is best for any of the queries and meets any of the conditions, each passage once.
 
         In the order of their best places, so that each query has its say.
@@ -56,12 +58,14 @@ class ClusterSearch:
             queries: As for `Searcher.search`.
             k: Passages for each query and condition at most.
             conditions: At least one.
+            mode: How to search; by words alone, whatever it is, while the embedder does not answer.
 
         Raises:
             ShardLostError: Some of the collection cannot be searched at the moment.
         """
-        vectors = await self._vectors(queries)
-        mode = Mode.KEYWORD if vectors is None else Mode.HYBRID
+        vectors = await self._vectors(queries) if mode is not Mode.KEYWORD else None
+        if vectors is None:
+            mode = Mode.KEYWORD
         answers = await asyncio.gather(
             *(
                 self._searcher.search(queries, k, mode=mode, condition=condition, vectors=vectors)

@@ -29,10 +29,23 @@ class EmbedderActor:
 
     def embed(self, texts: Sequence[str]) -> tuple[EmbeddingModel, Vectors]:
         """Return the model, and one unit vector per text."""
+        embedder = self._loaded()
+        return embedder.model, embedder.embed(texts)
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Return how many tokens the model reads of the texts."""
+        embedder = self._loaded()
+        return sum(min(embedder.count_tokens(text), embedder.model.max_tokens) for text in texts)
+
+    def model(self) -> EmbeddingModel:
+        """Return the model."""
+        return self._loaded().model
+
+    def _loaded(self) -> Embedder:
         with self._loading:
             if self._embedder is None:
                 self._embedder = self._spec.load()
-        return self._embedder.model, self._embedder.embed(texts)
+        return self._embedder
 
 
 class RayEmbedder:
@@ -52,15 +65,28 @@ class RayEmbedder:
             EmbedderLostError: The actor does not answer.
             FactoryError: What the embedder itself raises, such as that its model is not there.
         """
+        found: tuple[EmbeddingModel, Vectors] = await self._answer(self._actor.embed.remote(list(texts)))
+        return found
+
+    async def count_tokens(self, texts: Sequence[str]) -> int:
+        """Return how many tokens the model reads of the texts; raises what `embed` does."""
+        counted: int = await self._answer(self._actor.count_tokens.remote(list(texts)))
+        return counted
+
+    async def model(self) -> EmbeddingModel:
+        """Return the model; raises what `embed` does."""
+        found: EmbeddingModel = await self._answer(self._actor.model.remote())
+        return found
+
+    async def _answer(self, asked: Any) -> Any:  # noqa: ANN401 - object references are untyped
         try:
-            found: tuple[EmbeddingModel, Vectors] = await self._actor.embed.remote(list(texts))
+            return await asked
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, Exception) else error) from None
         except (RayActorError, ActorUnavailableError, GetTimeoutError) as error:
             raise EmbedderLostError(
                 f"the embedder does not answer: {type(error).__name__}.", remedy="Ask again in a moment."
             ) from error
-        return found
 
 
 def cluster_embedder(settings: Settings) -> RayEmbedder:

