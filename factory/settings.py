@@ -90,6 +90,7 @@ class Settings(BaseSettings):
         issuer_secret: Seals the embedded issuer's keys; a file of the data directory does so by default.
         policy_dir: A folder of Cedar policies (`*.cedar`), beside the shipped ones.
         rate_limits: A YAML file whose limits per route come before the shipped ones.
+        feature_flags: A YAML file of feature flags; it is read again when it changes.
         notification_channels: A YAML file of channels that people are told over; `log` is always there.
         redis_url: Where replicas share rate limits (`redis://host:port/0`); each counts for itself without it.
         log_level: Lines below this level are not logged.
@@ -160,6 +161,7 @@ class Settings(BaseSettings):
     issuer_secret: SecretStr | None = Field(default=None, min_length=32)
     policy_dir: Annotated[Path, AfterValidator(_absolute)] | None = None
     rate_limits: Annotated[Path, AfterValidator(_absolute)] | None = None
+    feature_flags: Annotated[Path, AfterValidator(_absolute)] | None = None
     notification_channels: Annotated[Path, AfterValidator(_absolute)] | None = None
     redis_url: SecretStr | None = None
 

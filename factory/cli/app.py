@@ -37,6 +37,7 @@ COMMANDS = {
     "grant": "factory.cli.grant:app",
     "policy": "factory.cli.policy:app",
     "audit": "factory.cli.audit:app",
+    "flag": "factory.cli.flag:app",
     "usage": "factory.cli.usage:usage",
     "agent": "factory.cli.agent:app",
     "contract": "factory.cli.contract:app",

@@ -26,6 +26,7 @@ from factory.serve.rest import (
     embeddings,
     escalations,
     events,
+    flags,
     memory,
     notifications,
     projects,
@@ -47,6 +48,7 @@ _PUBLIC = (
     notifications,
     graphql,
     access,
+    flags,
     audit,
 )
 _SUMMARY = "An AI software factory: hand in a vision, watch agents build it, receive a tested repository."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from factory.identity.audit import AuditTrail
 from factory.identity.authority import Authority
+from factory.identity.flags import Flags
 from factory.identity.identity import Identity
 from factory.identity.policy import PolicyEngine
 from factory.integrations.notifications import Channels
@@ -45,6 +46,7 @@ class Gateway:
     feed: EventFeed
     memory: MemorySearch
     channels: Channels
+    flags: Flags
 
     @property
     def database(self) -> Database:
@@ -90,7 +92,19 @@ async def open_gateway(settings: Settings, url: str, memory: OpenMemory) -> Asyn
         search = memory(database, settings)
         stack.push_async_callback(search.close)
         yield Gateway(
-            settings, url, service, identity, authority, engine, audit, limits, cursors, feed, search, channels
+            settings=settings,
+            url=url,
+            service=service,
+            identity=identity,
+            authority=authority,
+            engine=engine,
+            audit=audit,
+            limits=limits,
+            cursors=cursors,
+            feed=feed,
+            memory=search,
+            channels=channels,
+            flags=Flags(settings.feature_flags),
         )
 
 
