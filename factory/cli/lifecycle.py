@@ -23,7 +23,7 @@ _STOP_SECONDS = 40
 
 def up(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Start a factory that keeps running until `factory down`; returns when it is healthy."""
-    from factory.cli.session import load_settings  # noqa: PLC0415 - `factory --help` must answer at once
+    from factory.cli.session import load_settings, run  # noqa: PLC0415 - `factory --help` must answer at once
 
     settings = load_settings()
     state = running(settings) or _start(settings)
@@ -34,6 +34,8 @@ def up(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON o
     typer.echo(f"The factory runs (process {state['pid']}).")
     for name, value in shown.items():
         typer.echo(f"  {name:<10} {value or '-'}")
+    if state["gateway"] and not run(_has_users()):
+        typer.echo("Nobody can sign in yet: factory user add NAME --role admin --generate")
 
 
 def down(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
@@ -80,6 +82,13 @@ def running(settings: "Settings") -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError):
         return None
     return state
+
+
+async def _has_users() -> bool:
+    from factory.cli.identity_session import open_identity  # noqa: PLC0415 - `factory --help` must answer at once
+
+    async with open_identity() as (identity, _):
+        return bool(await identity.users.listed()) or not identity.embedded
 
 
 async def _pools(settings: "Settings") -> list[dict[str, Any]]:
