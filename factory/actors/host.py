@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Self
 
+import psutil
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
@@ -25,6 +26,7 @@ _PLACES = 1_000
 _OBJECT_STORE_BYTES = 128 * 1024 * 1024
 _START_SECONDS = 120
 _DRAIN_SECONDS = 10
+_END_SECONDS = 10
 
 
 class HostError(FactoryError):
@@ -115,7 +117,11 @@ class Host:
             # registers, or when its lease ends.
             with contextlib.suppress(RayError, GetTimeoutError):
                 ray.get(self._supervisor.drain.remote(patience), timeout=_DRAIN_SECONDS + 5)
+            started = psutil.Process().children(recursive=True)
             ray.shutdown()
+            # Ray does not wait for the processes it ends, and one that is still there counts as a user of the
+            # embedded server, which then nobody would stop.
+            psutil.wait_procs(started, timeout=_END_SECONDS)
         self._slot.release()
 
 

@@ -31,12 +31,13 @@ async def serve(settings: Settings, agents: Sequence[str] | None, *, attached: b
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signals(loop, stop)
     if attached:
         threading.Thread(target=_await_parent, args=(loop, stop), daemon=True).start()
     async with await Database.open(settings) as database:
         host = await asyncio.to_thread(Host.start, settings, agents, dashboard=not attached)
+        # Ray puts its own handler before ours.
+        _stop_on_signals(loop, stop)
         try:
             if attached:
                 host.warm(agents or ())
@@ -49,6 +50,17 @@ async def serve(settings: Settings, agents: Sequence[str] | None, *, attached: b
                 settings.state_file.unlink(missing_ok=True)
                 await asyncio.to_thread(_stop_gateway, settings)
             await asyncio.to_thread(host.stop)
+
+
+def _stop_on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    def end() -> None:
+        # The handler that Ray puts in place calls this one, and has the process aborted three seconds later, work or no
+        # work (`alarm_on_failure_secs` of Abseil's failure signal handler).
+        signal.alarm(0)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
 
 
 def _start_gateway(settings: Settings, dsn: str) -> str | None:
