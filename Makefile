@@ -53,6 +53,7 @@ check-code: $(VENV)/.installed-dev system-tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/factory contract check
+	$(BIN)/python -m factory.serve.grpc.generate --check
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can mend.
@@ -85,6 +86,10 @@ bench-memory: $(VENV)/.installed bench-setup system ## Measure semantic memory b
 .PHONY: bench-gateway
 bench-gateway: $(VENV)/.installed-dev system ## Measure the gateway beside a hello-world on Ray Serve.
 	$(BIN)/python benchmarks/gateway.py $(BENCH_ARGS)
+
+.PHONY: proto
+proto: $(VENV)/.installed-dev ## Make the classes of the gRPC service anew from its description.
+	$(BIN)/python -m factory.serve.grpc.generate
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.

@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         gateway: Whether `factory up` starts the gateway.
         gateway_host: The address that it listens on.
         gateway_port: Its HTTP port; 0 for one that is free.
-        gateway_grpc_port: Its gRPC port; 0 for one that is free, None for no gRPC.
+        gateway_grpc_port: Its gRPC port, on every address of this machine; 0 for one that is free, None for no gRPC.
         gateway_url: How clients reach it, where that is not its address; it names the embedded issuer.
         gateway_replicas: Fewest replicas.
         gateway_max_replicas: Most replicas; they follow the requests under way.

@@ -76,7 +76,7 @@ def stage(*, replicas: int = 1) -> Iterator[Door]:
         settings = settings.model_copy(update={"database_url": server.dsn("postgres")})
         start_ray(settings)
         try:
-            url = start_gateway(settings)
+            url = start_gateway(settings).url
             serve.run(hello_application(replicas), name="hello", route_prefix="/hello")
             token, project_id = asyncio.run(_prepare(settings, url))
             yield Door(url, "/hello", f"/api/v1/project/{project_id}", token, project_id, settings)

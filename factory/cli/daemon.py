@@ -63,14 +63,15 @@ def _stop_on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> No
         loop.add_signal_handler(number, end)
 
 
-def _start_gateway(settings: Settings, dsn: str) -> str | None:
+def _start_gateway(settings: Settings, dsn: str) -> dict[str, str | None]:
     if not settings.gateway:
-        return None
+        return {"gateway": None, "grpc": None}
     # An attached factory does without what the gateway brings along.
     from factory.serve.deployment import start_gateway  # noqa: PLC0415
 
     # Replicas are ended without a word: as users of the embedded server they would keep it from being stopped.
-    return start_gateway(settings.model_copy(update={"database_url": dsn}))
+    address = start_gateway(settings.model_copy(update={"database_url": dsn}))
+    return {"gateway": address.url, "grpc": address.grpc}
 
 
 def _stop_gateway(settings: Settings) -> None:
@@ -80,14 +81,16 @@ def _stop_gateway(settings: Settings) -> None:
         stop_gateway()
 
 
-async def _publish_state(settings: Settings, host: Host, gateway: str | None, dsn: str, stop: asyncio.Event) -> None:
+async def _publish_state(
+    settings: Settings, host: Host, gateway: dict[str, str | None], dsn: str, stop: asyncio.Event
+) -> None:
     """Say that the factory runs and keep the pools' sizes up to date, until told to stop.
 
     `factory status` reads both files, so that it needs no Ray of its own.
     """
     state = {
         "pid": os.getpid(),
-        "gateway": gateway,
+        **gateway,
         "dashboard": host.dashboard,
         "database": dsn,
         "version": factory.__version__,

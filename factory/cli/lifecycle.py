@@ -27,7 +27,7 @@ def up(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON o
 
     settings = load_settings()
     state = running(settings) or _start(settings)
-    shown = {name: state[name] for name in ("gateway", "dashboard", "database", "version")}
+    shown = {name: state[name] for name in ("gateway", "grpc", "dashboard", "database", "version")}
     if as_json:
         typer.echo(json.dumps(shown))
         return

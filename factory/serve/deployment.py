@@ -2,16 +2,21 @@
 
 import socket
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ray import serve
 from ray.exceptions import RayError
+from ray.serve.config import gRPCOptions
 from starlette.types import ASGIApp
 
 from factory.actors.host import HostError
 from factory.observability.logs import configure_logging
 from factory.serve.app import build_app
 from factory.serve.gateway import open_gateway
+from factory.serve.grpc.methods import SERVICER_FUNCTIONS, GrpcMethods
+from factory.serve.health import is_ready
 from factory.serve.memory import ClusterMemory
 from factory.settings import Settings
 
@@ -23,12 +28,14 @@ _QUEUED_REQUESTS = 10_000
 _DRAIN_SECONDS = 20
 _KEEP_ALIVE_SECONDS = 60
 _HEALTH_SECONDS = 10
+# Ray Serve's gRPC proxy cannot be told to listen on one address alone.
+_EVERYWHERE = "::"
 
 
 @serve.deployment(name=NAME)
 @serve.ingress()
-class GatewayDeployment:
-    """One replica.
+class GatewayDeployment(GrpcMethods):
+    """One replica, over HTTP and gRPC.
 
     Args:
         settings: Of the factory.
@@ -40,10 +47,12 @@ class GatewayDeployment:
         self._stack = AsyncExitStack()
         gateway = await self._stack.enter_async_context(open_gateway(settings, url, ClusterMemory))
         self._gateway = gateway
+        self.rest = build_app(gateway)
+        self.ready = partial(is_ready, gateway)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return what answers HTTP requests."""
-        return build_app(self._gateway)
+        return self.rest
 
     async def check_health(self) -> None:
         """Let Ray Serve replace a replica whose audit trail cannot be written any more.
@@ -87,8 +96,21 @@ def gateway_application(settings: Settings, url: str) -> serve.Application:
     return application
 
 
-def start_gateway(settings: Settings) -> str:
-    """Start the gateway on the Ray that this process is connected to, and return its URL once it answers.
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the gateway is reached.
+
+    Attributes:
+        url: Over HTTP, without a slash at the end.
+        grpc: Over gRPC, as `host:port`; None where it is not served.
+    """
+
+    url: str
+    grpc: str | None
+
+
+def start_gateway(settings: Settings) -> Address:
+    """Start the gateway on the Ray that this process is connected to, and return its address once it answers.
 
     Raises:
         HostError: Its port is taken, or a replica did not start.
@@ -96,7 +118,12 @@ def start_gateway(settings: Settings) -> str:
     port = settings.gateway_port or free_port(settings.gateway_host)
     if settings.gateway_port:
         check_port(settings.gateway_host, port)
-    url = settings.gateway_url or f"http://{_shown(settings.gateway_host)}:{port}"
+    url = (settings.gateway_url or f"http://{_shown(settings.gateway_host)}:{port}").rstrip("/")
+    grpc_port = settings.gateway_grpc_port
+    if grpc_port:
+        check_port(_EVERYWHERE, grpc_port, "FACTORY_GATEWAY_GRPC_PORT")
+    elif grpc_port is not None:
+        grpc_port = free_port(_EVERYWHERE)
     try:
         serve.start(
             proxy_location="HeadOnly",
@@ -106,11 +133,14 @@ def start_gateway(settings: Settings) -> str:
                 "request_timeout_s": None,
                 "keep_alive_timeout_s": _KEEP_ALIVE_SECONDS,
             },
+            grpc_options=None
+            if grpc_port is None
+            else gRPCOptions(port=grpc_port, grpc_servicer_functions=list(SERVICER_FUNCTIONS)),
         )
-        serve.run(gateway_application(settings, url.rstrip("/")), name=NAME, route_prefix="/")
+        serve.run(gateway_application(settings, url), name=NAME, route_prefix="/")
     except (RayError, RuntimeError, OSError) as error:
         raise HostError(f"the gateway did not start: {error}", remedy="See `factory doctor`.") from error
-    return url.rstrip("/")
+    return Address(url, None if grpc_port is None else f"{_shown(settings.gateway_host)}:{grpc_port}")
 
 
 def stop_gateway() -> None:
@@ -119,8 +149,13 @@ def stop_gateway() -> None:
         serve.shutdown()  # type: ignore[no-untyped-call]
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, setting: str = "FACTORY_GATEWAY_PORT") -> None:
     """Make sure that a port can be listened on.
+
+    Args:
+        host: An address of this machine.
+        port: On it.
+        setting: That names the port, for the error.
 
     Raises:
         HostError: Something else listens on it.
@@ -132,8 +167,8 @@ def check_port(host: str, port: int) -> None:
         except OSError as error:
             raise HostError(
                 f"port {port} of {host} is taken: {error.strerror}.",
-                remedy="Set FACTORY_GATEWAY_PORT to another one; 0 takes any that is free.",
-                field="FACTORY_GATEWAY_PORT",
+                remedy=f"Set {setting} to another one; 0 takes any that is free.",
+                field=setting,
             ) from error
 
 

@@ -34,12 +34,16 @@ async def live() -> Health:
 @router.get("/readyz", responses=describe(HTTPStatus.SERVICE_UNAVAILABLE))
 async def ready(request: Request) -> Health:
     """Tell that the database answers; send no requests while it does not."""
-    gateway: Gateway = request.app.state.gateway
+    if not await is_ready(request.app.state.gateway):
+        raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer.", headers={"Retry-After": "2"})
+    return Health()
+
+
+async def is_ready(gateway: Gateway) -> bool:
+    """Return whether the database answers."""
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await gateway.database.fetch("SELECT 1")
     except (TimeoutError, FactoryError, *CLIENT_ERRORS):
-        raise HttpError(
-            HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer.", headers={"Retry-After": "2"}
-        ) from None
-    return Health()
+        return False
+    return True

@@ -19,11 +19,13 @@ class Running:
 
     Attributes:
         url: Of the gateway.
+        grpc: Its address for gRPC.
         token: Of an admin.
         environment: With which commands find it.
     """
 
     url: str
+    grpc: str
     token: str
     environment: dict[str, str]
 
@@ -41,17 +43,18 @@ class Running:
         return done.stdout
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Start a factory; it is stopped at the end."""
     folder = tmp_path_factory.mktemp("up")
     environment = {**os.environ, "FACTORY_DATA_DIR": str(folder / "data"), "FACTORY_GATEWAY_PORT": "0"}
-    starting = Running("", "", environment)
+    environment["FACTORY_GATEWAY_GRPC_PORT"] = "0"
+    starting = Running("", "", "", environment)
     state = json.loads(starting.command("up", "--json"))
     try:
         starting.command("user", "add", "root", "--role", "admin")
         token = starting.command("token", "issue", "--user", "root").strip()
-        yield Running(state["gateway"], token, {**environment, "FACTORY_TOKEN": token})
+        yield Running(state["gateway"], state["grpc"], token, {**environment, "FACTORY_TOKEN": token})
     finally:
         starting.command("down")
         # Whoever stops a factory finds nothing of it running.
