@@ -53,7 +53,7 @@ check-code: $(VENV)/.installed-dev system-tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/factory contract check
-	$(BIN)/python -m factory.serve.grpc.generate --check
+	$(BIN)/python scripts/grpc_classes.py --check
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can mend.
@@ -89,7 +89,7 @@ bench-gateway: $(VENV)/.installed-dev system ## Measure the gateway beside a hel
 
 .PHONY: proto
 proto: $(VENV)/.installed-dev ## Make the classes of the gRPC service anew from its description.
-	$(BIN)/python -m factory.serve.grpc.generate
+	$(BIN)/python scripts/grpc_classes.py
 
 .PHONY: lock
 lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.

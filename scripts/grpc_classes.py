@@ -1,4 +1,4 @@
-"""Makes the classes of `factory.proto`; `--check` fails where those in the repository are not what it would make."""
+"""Makes the Python classes of `factory.proto`; `--check` fails where the repository's are not what it would make."""
 
 import argparse
 import filecmp
@@ -7,11 +7,11 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-import google.api
+from google.api import annotations_pb2
 from grpc_tools import protoc
 
 _SOURCE = "factory/serve/grpc/factory.proto"
-MADE = ("factory_pb2.py", "factory_pb2.pyi", "factory_pb2_grpc.py")
+_MADE = ("factory_pb2.py", "factory_pb2.pyi", "factory_pb2_grpc.py")
 
 
 def generate(root: Path, target: Path) -> None:
@@ -25,7 +25,7 @@ def generate(root: Path, target: Path) -> None:
         ValueError: The compiler refused the source; it says why on stderr.
     """
     well_known = resources.files("grpc_tools") / "_proto"
-    google_apis = Path(next(iter(google.api.__path__))).parents[1]
+    google_apis = Path(annotations_pb2.__file__).parents[2]
     outputs = [f"--{kind}_out={target}" for kind in ("python", "pyi", "grpc_python")]
     if protoc.main(["protoc", f"-I{root}", f"-I{well_known}", f"-I{google_apis}", *outputs, _SOURCE]):
         raise ValueError(f"{_SOURCE} cannot be compiled")
@@ -37,14 +37,14 @@ def differing(root: Path) -> list[str]:
         generate(root, Path(folder))
         made = Path(folder) / Path(_SOURCE).parent
         kept = root / Path(_SOURCE).parent
-        return [name for name in MADE if not filecmp.cmp(made / name, kept / name, shallow=False)]
+        return [name for name in _MADE if not filecmp.cmp(made / name, kept / name, shallow=False)]
 
 
 def main() -> None:
     """Make the classes, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where the files are stale")
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[1]
     if not parser.parse_args().check:
         generate(root, root)
     elif stale := differing(root):
