@@ -1,5 +1,4 @@
-# make run | test | check | bench | bench-setup | bench-engine | bench-memory | bench-gateway | lock | clean; the first call prepares
-# everything, a second finds it done.
+# `make help` shows the targets; the first call prepares everything, a second finds it done.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -13,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 VISION ?= examples/visions/clinic.md
 # Tests of these folders start Ray or run against the clock; the others go side by side.
-WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/faults/ tests/memory_cluster/ tests/serve_cluster/
+WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/faults/ tests/memory_cluster/ tests/ray_service/ tests/serve_cluster/
 PEERS := langgraph dbos pgqueuer procrastinate pgvector lancedb qdrant hnswlib chroma
 BENCH_VENVS := .venv-bench
 BENCH_ARGS ?=
@@ -22,6 +21,9 @@ BENCH_ARGS ?=
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
 endif
+
+# A folder with the custom resource definitions of KubeRay 1.7 (helm-chart/kuberay-operator/crds of its release).
+export KUBERAY_CRDS ?= $(wildcard ../shared/data/kuberay)
 
 UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
@@ -54,6 +56,10 @@ check-code: $(VENV)/.installed-dev system-tests
 	$(BIN)/lint-imports
 	$(BIN)/factory contract check
 	$(BIN)/python scripts/grpc_classes.py --check
+
+.PHONY: check-cluster
+check-cluster: $(VENV)/.installed-dev ## Render every environment of cluster/ and check what a cluster would be given.
+	$(BIN)/pytest tests/cluster/
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can mend.

@@ -38,11 +38,12 @@ class GatewayDeployment(GrpcMethods):
     """One replica, over HTTP and gRPC.
 
     Args:
-        settings: Of the factory.
+        settings: Of the factory; None reads them from the replica's own environment.
         url: How clients reach the gateway.
     """
 
-    async def __init__(self, settings: Settings, url: str) -> None:  # type: ignore[misc] # Ray Serve awaits it
+    async def __init__(self, settings: Settings | None, url: str) -> None:  # type: ignore[misc] # Ray Serve awaits it
+        settings = settings or Settings()
         configure_logging(settings, service=NAME)
         self._stack = AsyncExitStack()
         gateway = await self._stack.enter_async_context(open_gateway(settings, url, ClusterMemory))
@@ -67,12 +68,13 @@ class GatewayDeployment(GrpcMethods):
         await self._stack.aclose()
 
 
-def gateway_application(settings: Settings, url: str) -> serve.Application:
+def gateway_application(settings: Settings, url: str, *, carry: bool = True) -> serve.Application:
     """Return the application, for `ray.serve.run`.
 
     Args:
         settings: Of the factory.
         url: How clients reach the gateway, without a slash at the end.
+        carry: Hand the settings to the replicas, through Ray's own store; otherwise each reads its own environment.
     """
     deployment: Any = GatewayDeployment
     options: dict[str, Any] = {
@@ -92,7 +94,7 @@ def gateway_application(settings: Settings, url: str) -> serve.Application:
         }
     else:
         options["num_replicas"] = settings.gateway_replicas
-    application: serve.Application = deployment.options(**options).bind(settings, url)
+    application: serve.Application = deployment.options(**options).bind(settings if carry else None, url)
     return application
 
 

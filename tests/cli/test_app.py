@@ -136,7 +136,11 @@ def test_ctrl_c_ends_with_130_after_cleaning_up() -> None:
         "def probe() -> None:\n    asyncio.run(work())\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program(body), "probe"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        # Whoever runs the tests in the background has them ignore the signal, and children inherit that.
+        ["env", "--default-signal=INT", sys.executable, "-c", program(body), "probe"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "begun\n"
