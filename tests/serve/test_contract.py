@@ -1,6 +1,8 @@
 """The description of the API, and a fuzzer that holds every answer against it."""
 
 import asyncio
+import json
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -12,7 +14,10 @@ import uvicorn
 from openapi_spec_validator import validate
 
 from factory.serve.app import build_app
+from factory.serve.publish import descriptions
 from tests.serve.conftest import Office
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
 async def test_the_description_is_valid_and_names_what_is_promised(office: Office) -> None:
@@ -41,6 +46,35 @@ async def test_the_description_is_valid_and_names_what_is_promised(office: Offic
                 names = {parameter["name"] for parameter in operation.get("parameters", ())}
                 exempt = path.endswith(("/graphql", "/memory-query", "/validate", "/resume"))
                 assert exempt or "Idempotency-Key" in names, path
+
+
+def test_what_is_published_is_what_answers() -> None:
+    for name, text in descriptions().items():
+        assert (REFERENCE / name).read_text() == text, "run `python -m factory.serve.publish`"
+
+
+def test_the_description_is_fit_to_be_read() -> None:
+    document = json.loads(descriptions()["openapi.json"])
+    operations = [
+        (f"{method} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    names = [operation["operationId"] for _, operation in operations]
+    assert len(set(names)) == len(names)
+    for place, operation in operations:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", operation["operationId"]), place
+        assert operation["summary"], place
+        assert operation["description"], place
+        assert len(operation["tags"]) == 1, place
+        path = set(re.findall(r"\{(\w+)\}", place))
+        assert path == {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}, place
+        for status, response in operation["responses"].items():
+            assert response["description"], (place, status)
+            if status.startswith(("4", "5")) and place.split(" ")[1].startswith(("/api/", "/internal/")):
+                assert response["content"].keys() == {"application/problem+json"}, (place, status)
+    used = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
+    assert used == document["components"]["schemas"].keys()
 
 
 @asynccontextmanager

@@ -1,15 +1,12 @@
 """GraphQL: what is asked for and no more, within limits, held to what the caller may see."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from factory.serve.graphql.schema import schema
 from tests.serve.conftest import Office
 
 PATH = "/api/v1/graphql"
-SCHEMA = Path(__file__).parents[2] / "docs/reference/schema.graphql"
 
 
 async def test_projects_come_with_what_is_asked_for(office: Office) -> None:
@@ -92,7 +89,3 @@ async def test_a_list_with_artifacts_costs_a_constant_number_of_statements(offic
             if holder._con is not None:  # noqa: SLF001 - same
                 holder._con._query_loggers.clear()  # noqa: SLF001 - same
     assert counts == [1, 1]
-
-
-def test_the_published_schema_is_the_one_that_answers() -> None:
-    assert SCHEMA.read_text() == schema.as_str() + "\n", "run `python -m factory.serve.graphql.publish`"
