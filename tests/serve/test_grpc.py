@@ -171,6 +171,17 @@ async def test_bad_input_names_its_field(office: Office) -> None:
     assert {violation.field for violation in broken.field_violations} == {"body.vision", "body.blueprint"}
 
 
+async def test_a_failure_tells_nothing_of_its_cause(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setattr("factory.serve.rest.projects.projects.get_project", fail)
+    _, context = await ask(office, "GetProject", factory_pb2.GetProjectRequest(project_id=ID), office.root)
+    assert context.code is grpc.StatusCode.INTERNAL
+    assert "x-audit-id" in context.trailing
+    assert "hunter2" not in f"{context.details}{context.trailing}"
+
+
 @pytest.mark.parametrize("value", ["", "a/b", "../internal"])
 async def test_a_path_is_not_left(office: Office, value: str) -> None:
     _, context = await ask(office, "ListAgentTasks", factory_pb2.ListAgentTasksRequest(agent_id=value), office.root)

@@ -206,6 +206,8 @@ async def _exchange(
     async def serve() -> None:
         try:
             await app(_scope(request, context), receive, send)
+        except Exception:  # noqa: BLE001 - it was logged and answered where it was raised, and may tell what it should not
+            answer.status = HTTPStatus.INTERNAL_SERVER_ERROR
         finally:
             await parts.put(None)
 
