@@ -1,0 +1,91 @@
+"""A real Prometheus, configured as on the cluster, finds every figure that a rule asks for."""
+
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from factory.serve.deployment import free_port
+from tests.serve_cluster.conftest import Running
+
+FOLDER = Path(__file__).parents[2] / "cluster" / "observability"
+HOST = "127.0.0.1"
+# Where Ray says what to scrape (https://docs.ray.io/en/latest/cluster/metrics.html).
+DISCOVERY = "/tmp/ray/prom_metrics_service_discovery.json"  # noqa: S108 - Ray's own place
+PATIENCE_SECONDS = 90
+_METRIC = re.compile(r"\b(?:factory|ray)_[a-z0-9_]+\b")
+
+
+def _asked_for() -> set[str]:
+    rules = [rule for path in (FOLDER / "rules").glob("*.yaml") for rule in _rules(path)]
+    return {name for rule in rules for name in _METRIC.findall(rule["expr"])}
+
+
+def _rules(path: Path) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = yaml.safe_load(path.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def _configured(folder: Path, running: Running) -> Path:
+    """Write the cluster's configuration with this factory's addresses, and with faster looks."""
+    made = json.loads(
+        running.command(
+            "client", "add", "prometheus", "--role", "agent", "--scope", "factory.internal", "--tenant", "*", "--json"
+        )
+    )
+    (folder / "secret").write_text(made["secret"])
+    config = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())
+    config["global"] = {"scrape_interval": "2s", "evaluation_interval": "2s"}
+    config["rule_files"] = [str(FOLDER / "rules" / "*.yaml")]
+    del config["alerting"]
+    address = running.url.removeprefix("http://")
+    factory, ray = config["scrape_configs"]
+    factory["static_configs"] = [{"targets": [address]}]
+    factory["oauth2"] |= {"client_secret_file": str(folder / "secret"), "token_url": f"{running.url}/oauth/token"}
+    factory["oauth2"]["client_id"] = made["id"]
+    del ray["kubernetes_sd_configs"], ray["relabel_configs"]
+    ray["file_sd_configs"] = [{"files": [DISCOVERY]}]
+    path = folder / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_every_figure_that_rules_ask_for_is_there(running: Running, tmp_path: Path) -> None:
+    port = free_port(HOST)
+    command = [
+        "prometheus",
+        f"--config.file={_configured(tmp_path, running)}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address={HOST}:{port}",
+    ]
+    with (tmp_path / "log").open("w") as log:
+        prometheus = subprocess.Popen(command, stdout=log, stderr=log)
+    missing = _asked_for()
+    assert len(missing) > 8
+    try:
+        with httpx.Client(base_url=f"http://{HOST}:{port}", transport=httpx.HTTPTransport(retries=8)) as client:
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while missing and time.monotonic() < deadline:
+                missing = {name for name in missing if not _found(client, name)}
+                time.sleep(1)
+            targets = client.get("/api/v1/targets").json()["data"]["activeTargets"]
+            assert not missing, [target.get("lastError") for target in targets]
+            assert _found(client, 'up{job="factory"} == 1')
+            firing = client.get("/api/v1/alerts").json()["data"]["alerts"]
+            assert "FactoryDown" not in {alert["labels"]["alertname"] for alert in firing if alert["state"] == "firing"}
+    finally:
+        prometheus.terminate()
+        prometheus.wait(20)
+
+
+def _found(client: httpx.Client, query: str) -> bool:
+    try:
+        answer = client.get("/api/v1/query", params={"query": query})
+    except httpx.TransportError:
+        return False
+    return answer.is_success and bool(answer.json()["data"]["result"])
