@@ -86,7 +86,7 @@ def _await_health(url: str, running: "subprocess.Popen[bytes]") -> None:
     raise AssertionError("Serve ended before the gateway answered")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_manifests_applications_build_a_project(serving: str) -> None:
     def command(*arguments: str) -> str:
         done = subprocess.run(
