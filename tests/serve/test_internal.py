@@ -1,5 +1,6 @@
 """The internal API: real for services, not there for anybody else."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from factory.events.journal import tail
 from factory.identity.principal import Role, Scope
 from tests.serve.conftest import Office
 
+RULES = Path(__file__).parents[2] / "cluster" / "observability" / "rules"
 ROUTES = [
     ("POST", "/internal/agent/execute"),
     ("POST", "/internal/project/validate"),
@@ -102,3 +104,16 @@ async def test_a_subscription_is_held_and_goes_on(office: Office) -> None:
     assert (await office.post(f"{path}/resume", {}, office.agent)).status_code == 204
     held = (await office.get("/internal/control/subscriptions", office.agent)).json()
     assert not any(one["paused"] for one in held)
+
+
+async def test_a_client_for_prometheus_finds_every_figure_that_rules_ask_for(office: Office) -> None:
+    client, secret = await office.gateway.identity.clients.add_service(
+        "prometheus", name="Prometheus", tenant="*", roles=[Role.AGENT], scopes=[Scope.INTERNAL]
+    )
+    tokens = await office.gateway.identity.issuer.client_credentials(client.id, secret, ())
+    answer = await office.get("/internal/observability/metrics", tokens.access_token)
+    assert answer.status_code == 200, answer.text
+    given = set(re.findall(r"^(factory_\w+)[{ ]", answer.text, re.MULTILINE))
+    asked = {name for path in RULES.glob("*.yaml") for name in re.findall(r"\bfactory_\w+", path.read_text())}
+    assert asked
+    assert asked <= given

@@ -20,6 +20,9 @@ async def exposition(gateway: Gateway) -> str:
     """Return the figures; each is a gauge."""
     database = gateway.database
     backlog = {one.subscription.name: one.backlog for one in await gateway.service.bus.standings()}
+    # A figure that first appears with its first letter would hide how many there are more than before.
+    letters = dict.fromkeys(backlog, 0)
+    letters.update({row["subscription"]: row["count"] for row in await database.fetch(_LETTERS)})
     parts = [
         _gauge(
             "factory_backlog_ready",
@@ -39,7 +42,7 @@ async def exposition(gateway: Gateway) -> str:
         _gauge(
             "factory_dead_letters_open",
             "Dead letters that nobody has resolved.",
-            [({"subscription": row["subscription"]}, row["count"]) for row in await database.fetch(_LETTERS)],
+            [({"subscription": name}, count) for name, count in letters.items()],
         ),
         _gauge(
             "factory_tasks",
