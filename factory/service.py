@@ -29,7 +29,6 @@ from factory.domain.project import Project, ProjectStatus
 from factory.events.bus import EventBus
 from factory.events.contracts.system import CompensationRequested
 from factory.events.topics import Topic
-from factory.observability.traces import start_tracing
 from factory.settings import Settings
 from factory.skills.native.vision_document import parse_vision
 from factory.skills.native.vision_document.source import read_source
@@ -294,8 +293,3 @@ class FactoryService:
         path = await asyncio.to_thread(self.repositories.materialise, project, out_dir)
         await self.database.run(lambda connection: projects.set_delivered(connection, project.id))
         return path
-
-    async def trace(self, progress: Progress) -> None:
-        """Export the root span of a project that has ended."""
-        with start_tracing(self.settings, service="client") as tracing:
-            tracing.record_project(progress.project, ended_at=progress.project.updated_at, failure=progress.failure)

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
         log_level: Lines below this level are not logged.
         otlp_endpoint: Base URL of an OpenTelemetry collector (OTLP/HTTP) that traces are sent to.
         trace_file: A file that traces are appended to, as lines of OTLP JSON.
+        trace_sample: Share of traces that are kept, from 0 to 1.
     """
 
     model_config = SettingsConfigDict(env_prefix="FACTORY_", frozen=True, extra="ignore", validate_default=True)
@@ -168,6 +169,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str | None = None
     trace_file: Annotated[Path, AfterValidator(_absolute)] | None = None
+    trace_sample: float = Field(default=1, ge=0, le=1)
 
     @property
     def blob_url(self) -> str:
@@ -188,6 +190,11 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Where running processes leave their locks and addresses."""
         return self.data_dir / "run"
+
+    @property
+    def span_file(self) -> Path:
+        """Where the command line has traces kept that no other place was named for."""
+        return self.trace_file or self.data_dir / "traces" / "spans.jsonl"
 
     @property
     def state_file(self) -> Path:

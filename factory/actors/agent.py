@@ -98,19 +98,25 @@ class Work:
     segment: NewSegment | None = None
     notified: bool = False
 
-    def stage(self, name: str) -> "_Stage":
-        """Record the time a block takes; what the block adds to the dictionary it gets becomes span attributes."""
-        return _Stage(self.spans, name)
+    def stage(self, name: str, within: str = "") -> "_Stage":
+        """Record the time a block takes; what the block adds to the dictionary it gets becomes span attributes.
+
+        Args:
+            name: Of the stage, or of what happens in one.
+            within: The stage in which it happens.
+        """
+        return _Stage(self.spans, name, within)
 
 
 class _Stage:
     """One stage while it runs. Nine of them surround every task, so it is a plain object and no generator."""
 
-    __slots__ = ("_name", "_noted", "_spans", "_started")
+    __slots__ = ("_name", "_noted", "_spans", "_started", "_within")
 
-    def __init__(self, spans: list[StageSpan], name: str) -> None:
+    def __init__(self, spans: list[StageSpan], name: str, within: str) -> None:
         self._spans = spans
         self._name = name
+        self._within = within
 
     def __enter__(self) -> dict[str, Any]:
         self._noted: dict[str, Any] = {}
@@ -118,7 +124,7 @@ class _Stage:
         return self._noted
 
     def __exit__(self, *_: object) -> None:
-        self._spans.append(StageSpan(self._name, self._started, time.time_ns(), self._noted))
+        self._spans.append(StageSpan(self._name, self._started, time.time_ns(), self._noted, self._within))
 
 
 class Agent:
@@ -193,7 +199,9 @@ class Agent:
             work.memory = await self._recalled(work.task.facts[SIMILAR_ARTIFACTS])
         if not work.task.inputs:
             return
-        contents = await asyncio.gather(*(self.read(ref) for ref in work.task.inputs))
+        with work.stage("blob get", "load") as noted:
+            contents = await asyncio.gather(*(self.read(ref) for ref in work.task.inputs))
+            noted["factory.blob.count"] = len(contents)
         work.inputs = {ref.kind: content for ref, content in zip(work.task.inputs, contents, strict=True)}
 
     def plan(self, work: Work) -> None:
@@ -209,7 +217,9 @@ class Agent:
             context = SkillContext(
                 work.task.needed_project, {**work.inputs, **made}, work.task.parameters, self.settings, work.memory
             )
-            work.result = await _call(skill, context)
+            with work.stage(f"skill {skill.name}", "execute") as noted:
+                work.result = await _call(skill, context)
+                noted["factory.artifact.kind"] = skill.produces
             made[skill.produces] = work.result.content
 
     def compose(self, work: Work) -> None:
@@ -231,7 +241,9 @@ class Agent:
         """Stage 7: store the bytes by their hash; the metadata waits for the supervisor's commit."""
         if work.content is None:
             return
-        stored = await asyncio.to_thread(self.store.put_content, work.content)
+        with work.stage("blob put", "publish") as noted:
+            stored = await asyncio.to_thread(self.store.put_content, work.content)
+            noted["factory.blob.bytes"] = stored.size
         self._remember(stored.hash, work.content)
         recalled = work.result.recalled if work.result else ()
         metadata = dict(work.result.metadata) if work.result else {}

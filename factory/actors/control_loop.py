@@ -1,6 +1,7 @@
 """Handles the control plane's own deliveries: the orchestrator's and governance's, in order per project."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -9,11 +10,13 @@ from factory.actors.subscriptions import GOVERNANCE, ORCHESTRATION, RECOVERY, WI
 from factory.control import tasks
 from factory.control.governance import Committer
 from factory.control.orchestrator import Orchestrator
+from factory.control.projects import read_end
 from factory.control.recovery import Recovery
 from factory.control.sagas import step_compensated
 from factory.events.bus import EventBus
 from factory.events.contracts.system import DeadLettered
 from factory.events.delivery import Delivery
+from factory.observability.traces import Tracing
 from factory.recovery.classification import classify
 from factory.recovery.policy import DeadLetter, Policies, decide
 from factory.storage.database import Database, is_passing
@@ -33,6 +36,7 @@ class ControlPlane:
         committer: Committer,
         recovery: Recovery,
         policies: Policies,
+        tracing: Tracing,
     ) -> None:
         self._database = database
         self._bus = bus
@@ -40,6 +44,7 @@ class ControlPlane:
         self._committer = committer
         self._recovery = recovery
         self._policies = policies
+        self._tracing = tracing
         self._handlers: dict[str, Callable[[Delivery], Awaitable[None]]] = {
             ORCHESTRATION.name: self._orchestrate,
             GOVERNANCE.name: self._commit,
@@ -68,13 +73,27 @@ class ControlPlane:
         async with self._database.transaction() as connection:
             if await self._bus.finish(connection, [delivery]):
                 await self._orchestrator.advance(connection, delivery.event)
+        await self._trace_end(delivery)
 
     async def _commit(self, delivery: Delivery) -> None:
+        started = time.time_ns()
         prepared = await self._committer.prepare(delivery.event)
         async with self._database.transaction() as connection:
             if await self._bus.finish(connection, [delivery]) and prepared is not None:
                 event = await prepared.record(connection, delivery.event)
                 await self._bus.publish(connection, [event])
+        if prepared is not None and self._tracing.keeps(delivery.event.traceparent):
+            self._tracing.record(
+                delivery.event.traceparent,
+                f"git commit {prepared.artifact.kind}",
+                started_ns=started,
+                ended_ns=time.time_ns(),
+                attributes={
+                    "factory.artifact.id": prepared.artifact.id,
+                    "factory.artifact.kind": prepared.artifact.kind,
+                    "vcs.ref.head.revision": prepared.sha,
+                },
+            )
 
     async def _withdraw(self, delivery: Delivery) -> None:
         prepared = await self._committer.prepare_withdrawal(delivery.event)
@@ -93,6 +112,17 @@ class ControlPlane:
         async with self._database.transaction() as connection:
             if await self._bus.finish(connection, [delivery]):
                 await self._recovery.handle(connection, delivery.event)
+        await self._trace_end(delivery)
+
+    async def _trace_end(self, delivery: Delivery) -> None:
+        """Record a project's span where this delivery ended it; recording it again changes nothing."""
+        project_id = delivery.event.project_id
+        if project_id is None or not self._tracing.keeps(delivery.event.traceparent):
+            return
+        progress = await self._database.run(lambda connection: read_end(connection, project_id))
+        if progress is not None:
+            project, failure = progress
+            self._tracing.record_project(project, ended_at=project.updated_at, failure=failure)
 
     async def _fail(self, delivery: Delivery, error: Exception) -> None:
         _log.warning("control_delivery_failed", subscription=delivery.subscription, exc_info=error)

@@ -26,7 +26,7 @@ from factory.events.delivery import Delivery
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic
 from factory.memory import registry
-from factory.observability.traces import task_traceparent
+from factory.observability.traceparents import task_traceparent
 from factory.recovery.classification import classify
 from factory.recovery.policy import DeadLetter, Policies, decide
 from factory.storage.database import Connection, Database, is_passing

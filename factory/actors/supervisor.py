@@ -82,7 +82,6 @@ class Supervisor:
         self._running: set[asyncio.Future[None]] = set()
         self._finished: asyncio.Queue[Result] = asyncio.Queue()
         self._drain_asked = asyncio.Event()
-        self._tracing: Tracing | None = None
         self._sharing = Sharing.load(settings.memory_sharing)
         self._recall: Recall | None = None
         self._control_busy: set[str] = set()
@@ -90,7 +89,7 @@ class Supervisor:
     async def run(self) -> None:
         """Work until cancelled or drained; connection losses are waited out."""
         configure_logging(self._settings, service="supervisor")
-        self._tracing = start_tracing(self._settings, service="supervisor")
+        self._tracing: Tracing = start_tracing(self._settings, service="supervisor")
         self._database = await Database.open(self._settings)
         try:
             await self._set_up()
@@ -142,6 +141,7 @@ class Supervisor:
             committer=committer,
             recovery=recoverer,
             policies=policies,
+            tracing=self._tracing,
         )
         self._recall = Recall.on_cluster(self._database, store, settings, self._sharing)
         self._recall.begin()
@@ -157,8 +157,7 @@ class Supervisor:
             await self._recall.close()
         with contextlib.suppress(Exception):
             await self._bus.retire(self._owner)
-        if self._tracing is not None:
-            self._tracing.close()
+        self._tracing.close()
         await self._database.close()
 
     async def _drained(self, loops: Sequence[asyncio.Task[None]]) -> None:
@@ -286,8 +285,7 @@ class Supervisor:
             )
             outcomes = [Outcome(task_id=job.task.id, agent=pool.spec.name, error=lost) for job in jobs]
         for job, outcome in zip(jobs, outcomes, strict=True):
-            if self._tracing is not None:
-                self._tracing.record_task(job.task, outcome, started_ns=started, ended_ns=time.time_ns())
+            self._tracing.record_task(job.task, outcome, started_ns=started, ended_ns=time.time_ns())
         settled = [Result(job, outcome, worker) for job, outcome in zip(jobs, outcomes, strict=True)]
         for result in settled:
             self._finished.put_nowait(result)
@@ -318,8 +316,13 @@ class Supervisor:
         while not self._finished.empty() and len(group) < self._settings.commit_group:
             group.append(self._finished.get_nowait())
         deliveries = [result.job.delivery for result in group]
+        started = time.time_ns()
         try:
             await self._or_give_up(deliveries, self._name, self._persistently(lambda: self._settler.settle(group)))
+            for result in group:
+                self._tracing.record_settlement(
+                    result.job.task, batch=len(group), started_ns=started, ended_ns=time.time_ns()
+                )
         finally:
             self._holdings.let_go(deliveries)
             for _ in group:

@@ -28,6 +28,7 @@ COMMANDS = {
     "event": "factory.cli.event:app",
     "subscription": "factory.cli.subscription:app",
     "dead-letter": "factory.cli.dead_letter:app",
+    "trace": "factory.cli.trace:trace",
     "escalation": "factory.cli.escalation:app",
     "memory": "factory.cli.memory:app",
     "notification": "factory.cli.notification:app",

@@ -128,7 +128,6 @@ async def _build(settings: "Settings", request: "BuildRequest", view: "LiveView"
         repository = None
         if progress.project.status == "released":
             repository = await factory.deliver(progress.project, request.out_dir)
-        await factory.trace(progress)
         artifacts = await factory.artifacts(project.id)
         return summarise(progress, artifacts, repository=repository, seconds=view.seconds)
 

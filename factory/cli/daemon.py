@@ -126,6 +126,9 @@ def main() -> None:
     parser.add_argument("--agents", nargs="*", help="agents whose pools may grow here; all by default")
     arguments = parser.parse_args()
     settings = Settings()
+    if not (settings.otlp_endpoint or settings.trace_file):
+        # Where nothing collects traces, `factory trace` reads them from the data directory.
+        settings = settings.model_copy(update={"trace_file": settings.span_file})
     configure_logging(settings, service="factory")
     asyncio.run(serve(settings, arguments.agents, attached=arguments.attached))
 

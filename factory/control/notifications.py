@@ -16,7 +16,7 @@ from factory.events.bus import EventBus
 from factory.events.contracts.recovery import NotificationRequested
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic
-from factory.observability.traces import project_traceparent
+from factory.observability.traceparents import root_traceparent
 from factory.storage.database import Connection
 
 NAME = "notifications"
@@ -106,7 +106,7 @@ async def request(connection: Connection, bus: EventBus, new: NewNotification, *
             topic=Topic.SYSTEM,
             project_id=None,
             originating_agent=NAME,
-            traceparent=project_traceparent(new.id.hex),
+            traceparent=root_traceparent(new.id.hex),
             event_id=new.id,
         )
     await connection.execute(

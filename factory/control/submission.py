@@ -18,7 +18,7 @@ from factory.events.contracts.recovery import WorkflowRequested
 from factory.events.contracts.system import ProjectCreated
 from factory.events.envelope import Envelope
 from factory.events.topics import Topic
-from factory.observability.traces import project_traceparent
+from factory.observability.traceparents import project_traceparent
 from factory.storage.database import Connection, Database
 
 NAME = "project-manager"
@@ -56,6 +56,7 @@ async def submit_request(
         slug=request.slug,
         blueprint=chosen.name,
         build_key=build_key(request.vision, chosen.name, str(cause.event_id)),
+        caused_by=cause.traceparent,
         metadata=ProjectMetadata(risk=request.risk, priority=request.priority),
     )
     return await begin_project(connection, bus, new, await store_vision(store, request.vision))
@@ -103,7 +104,7 @@ def project_created(project: Project, vision_artifact_id: UUID, uri: str | None 
         topic=Topic.SYSTEM,
         project_id=project.id,
         originating_agent=NAME,
-        traceparent=project_traceparent(project.trace_id),
+        traceparent=project_traceparent(project),
         event_id=derived_id("ProjectCreated", project.id, project.revision),
         artifact_uri=uri,
     )

@@ -95,6 +95,7 @@ class Project(BaseModel):
         sandbox_of: The project that this one replays. Nothing of a sandbox may leave the factory: it is not
             handed over, not pushed, and nobody is notified of it.
         tenant: Whose it is: nobody else's agents and users see what it holds.
+        caused_by: W3C trace context of the request or event that it began with, where there was one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,6 +109,7 @@ class Project(BaseModel):
     trace_id: str
     sandbox_of: UUID | None = None
     tenant: str = DEFAULT_TENANT
+    caused_by: str | None = None
     metadata: ProjectMetadata = ProjectMetadata()
     created_at: datetime
     updated_at: datetime

@@ -126,12 +126,17 @@ class Verdict(_Frozen):
 
 
 class StageSpan(NamedTuple):
-    """Time spent in one of the nine stages, for telemetry. A tuple, since every outcome carries nine of them."""
+    """Time spent in one of the nine stages, for telemetry. A tuple, since every outcome carries nine of them.
+
+    Attributes:
+        within: The stage in which it happened, where it is none itself.
+    """
 
     stage: str
     started_ns: int
     ended_ns: int
     attributes: Mapping[str, Any] = _NOTHING
+    within: str = ""
 
 
 class TaskError(_Frozen):

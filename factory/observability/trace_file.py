@@ -4,6 +4,7 @@ Each line is one export request, the form that the OpenTelemetry Collector's `ot
 """
 
 import base64
+import fcntl
 import json
 import logging
 import os
@@ -16,14 +17,19 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+_ROTATE_AT_BYTES = 64 * 1024 * 1024
 _logger = logging.getLogger(__name__)
 
 
 class TraceFileExporter(SpanExporter):
-    """Appends spans to a file that several processes may share: one write per line, so that lines never mix."""
+    """Appends spans to a file that several processes may share: one write per line, so that lines never mix.
 
-    def __init__(self, path: Path) -> None:
+    A file that has grown large is moved aside, to its name with `.1`; one older file is kept.
+    """
+
+    def __init__(self, path: Path, *, rotate_at: int = _ROTATE_AT_BYTES) -> None:
         self._path = path
+        self._rotate_at = rotate_at
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Append one line; a file that cannot be written is logged and costs these spans."""
@@ -33,12 +39,27 @@ class TraceFileExporter(SpanExporter):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(descriptor, line)
+                self._rotate(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
             _logger.warning("spans could not be written to %s: %s", self._path, error)
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
+
+    def _rotate(self, descriptor: int) -> None:
+        if os.fstat(descriptor).st_size < self._rotate_at:
+            return
+        # The lock is on the file itself: once it is ours, another process may have moved that file already. Lines
+        # that others write meanwhile land in the older file.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if self._path.exists() and self._path.stat().st_ino == os.fstat(descriptor).st_ino:
+            self._path.rename(older_file(self._path))
+
+
+def older_file(path: Path) -> Path:
+    """Return where a trace file that has grown large is moved to."""
+    return path.with_name(f"{path.name}.1")
 
 
 def _otlp_json(spans: Sequence[ReadableSpan]) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """One OpenTelemetry trace per project, through every event, task and stage.
 
-The trace id is the project's. Ids of spans that describe durable work (the project, an attempt at a task,
-a stage) are derived from that work, so that anyone may name them as parents before they are exported, and
-exporting them again after a crash changes nothing. Agents measure their stages and answer with them as data
-(`Outcome.spans`); the supervisor records them once the outcome is committed. Nothing is lost with an actor
-that way, and connections to the collector grow with supervisors, not with agents.
+The trace id is the project's: that of the request it began with, where there was one. Ids of spans that describe
+durable work (the project, an attempt at a task, a stage) are derived from that work, so that anyone may name them as
+parents before they are exported, and exporting them again after a crash changes nothing. Agents measure their stages
+and answer with them as data (`Outcome.spans`); the supervisor records them once the outcome is committed. Nothing is
+lost with an actor that way, and connections to the collector grow with supervisors, not with agents.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,19 +19,22 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 import factory
-from factory.domain.errors import BadInputError
-from factory.domain.ids import derived_id
 from factory.domain.project import Project, ProjectStatus
 from factory.domain.task import Outcome, Task
+from factory.observability.traceparents import (
+    parse_traceparent,
+    project_traceparent,
+    stage_traceparent,
+    task_traceparent,
+    traceparent_of,
+)
 from factory.settings import Settings
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
-_NO_TRACE = "0" * 32
-_NO_SPAN = "0" * 16
 _QUEUE = 65_536  # spans; a group commit of 500 tasks ends about 5,000 at once, and the default of 2,048 drops them
 _EXPORT_EVERY_MS = 1_000
 _EXPORT_TIMEOUT_S = 5.0
@@ -55,63 +57,28 @@ class _ChosenIds(IdGenerator):
         return chosen.trace_id if chosen else self._random.generate_trace_id()
 
 
-def traceparent_of(span: Span) -> str:
-    """Return the W3C traceparent that makes a span the parent of work elsewhere."""
-    context = span.get_span_context()
-    return _traceparent(f"{context.trace_id:032x}", context.span_id, context.trace_flags)
-
-
-def project_traceparent(trace_id: str) -> str:
-    """Return the traceparent of a project's root span, known before the span is exported."""
-    return _traceparent(trace_id, _derived_span_id("project", trace_id))
-
-
-def task_traceparent(task: Task) -> str:
-    """Return the traceparent of one attempt at a task: the parent of its stages and of the events it causes.
-
-    Raises:
-        BadInputError: The task's own traceparent cannot be read.
-    """
-    return _child(task.traceparent, "task", task.id, task.attempt)
-
-
-def _stage_traceparent(task: Task, number: int, stage: str) -> str:
-    return _child(task.traceparent, "stage", task.id, task.attempt, number, stage)
-
-
-def parse_traceparent(traceparent: str) -> SpanContext:
-    """Read a W3C traceparent.
-
-    Raises:
-        BadInputError: It does not have the form of one, or an id in it is zero.
-    """
-    trace_id, span_id, flags = _fields(traceparent)
-    return SpanContext(
-        trace_id=int(trace_id, 16), span_id=int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16))
-    )
-
-
-def _fields(traceparent: str) -> tuple[str, str, str]:
-    match = _TRACEPARENT.fullmatch(traceparent)
-    if match and match["trace"] != _NO_TRACE and match["span"] != _NO_SPAN:
-        return match["trace"], match["span"], match["flags"]
-    raise BadInputError(
-        f"{traceparent!r} is not a W3C traceparent.",
-        remedy="Expected version, trace, parent and flags as 2, 32, 16 and 2 hexadecimal digits, joined by hyphens.",
-        field="traceparent",
-    )
-
-
 class Tracing:
     """Spans of one process and where they are exported to.
 
     Without exporters spans still have ids and can be parents; they are dropped when they end.
     Use `start_tracing` to make one from settings, and `close` (or `with`) to export what is queued.
+
+    Args:
+        service: Name of the process in traces.
+        exporters: Where spans go.
+        sample: Share of traces that are kept, from 0 to 1, chosen by the trace id: every process keeps the same ones.
     """
 
-    def __init__(self, *, service: str, exporters: Sequence[SpanExporter] = ()) -> None:
+    def __init__(self, *, service: str, exporters: Sequence[SpanExporter] = (), sample: float = 1) -> None:
         resource = Resource.create({"service.name": service, "service.version": factory.__version__})
-        self._provider = TracerProvider(resource=resource, id_generator=_ChosenIds(), shutdown_on_exit=bool(exporters))
+        ratio = TraceIdRatioBased(sample)
+        self._bound = ratio.bound
+        self._provider = TracerProvider(
+            resource=resource,
+            id_generator=_ChosenIds(),
+            shutdown_on_exit=bool(exporters),
+            sampler=ParentBased(root=ratio, remote_parent_sampled=ratio),
+        )
         for exporter in exporters:
             self._provider.add_span_processor(
                 BatchSpanProcessor(exporter, max_queue_size=_QUEUE, schedule_delay_millis=_EXPORT_EVERY_MS)
@@ -129,6 +96,17 @@ class Tracing:
     def provider(self) -> TracerProvider:
         """The provider, for libraries that emit spans themselves."""
         return self._provider
+
+    def keeps(self, traceparent: str) -> bool:
+        """Tell whether spans of a trace are exported; costs next to nothing where none are.
+
+        Raises:
+            BadInputError: The traceparent cannot be read.
+        """
+        if not self._exports:
+            return False
+        context = parse_traceparent(traceparent)
+        return context.trace_flags.sampled and context.trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
 
     @contextmanager
     def span_from(
@@ -173,6 +151,7 @@ class Tracing:
         own: str | None = None,
         links: Sequence[str] = (),
         attributes: Mapping[str, Any] | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
         error: str | None = None,
     ) -> str:
         """Record work that is over, measured elsewhere, and return its traceparent.
@@ -185,6 +164,7 @@ class Tracing:
             own: The span's own traceparent, where it was derived beforehand; random otherwise.
             links: Traceparents of further causes.
             attributes: Facts about the work.
+            kind: The role of the span in a request.
             error: Why it failed, where it did.
 
         Raises:
@@ -195,6 +175,7 @@ class Tracing:
             span = self._tracer.start_span(
                 name,
                 context=_parent(traceparent) if traceparent else Context(),
+                kind=kind,
                 start_time=started_ns,
                 links=_links(links),
                 attributes=_plain(attributes or {}),
@@ -212,7 +193,7 @@ class Tracing:
         Raises:
             BadInputError: The task's traceparent cannot be read.
         """
-        if not self._exports:
+        if not self.keeps(task.traceparent):
             return
         attributes: dict[str, Any] = {
             "factory.project.id": task.project.id if task.project else None,
@@ -241,25 +222,54 @@ class Tracing:
             attributes=attributes,
             error=outcome.error.message if outcome.error else None,
         )
+        stages: dict[str, str] = {}
+        for number, stage in enumerate(outcome.spans):
+            if not stage.within:
+                stages[stage.stage] = stage_traceparent(task, number, stage.stage)
         for number, stage in enumerate(outcome.spans):
             self.record(
-                parent,
+                stages[stage.within] if stage.within else parent,
                 stage.stage,
                 started_ns=stage.started_ns,
                 ended_ns=stage.ended_ns,
-                own=_stage_traceparent(task, number, stage.stage),
+                own=stage_traceparent(task, number, stage.stage),
                 attributes=stage.attributes,
             )
 
+    def record_settlement(self, task: Task, *, batch: int, started_ns: int, ended_ns: int) -> None:
+        """Record the transaction that committed what came of a task.
+
+        Args:
+            task: The task.
+            batch: How many tasks were committed in the transaction.
+            started_ns: Start, nanoseconds since the epoch.
+            ended_ns: End, nanoseconds since the epoch.
+
+        Raises:
+            BadInputError: The task's traceparent cannot be read.
+        """
+        if self.keeps(task.traceparent):
+            self.record(
+                task_traceparent(task),
+                "settle",
+                started_ns=started_ns,
+                ended_ns=ended_ns,
+                kind=SpanKind.CLIENT,
+                attributes={"db.system.name": "postgresql", "db.operation.batch.size": batch},
+            )
+
     def record_project(self, project: Project, *, ended_at: datetime, failure: str | None = None) -> None:
-        """Record a project's root span, from its creation to its end."""
+        """Record a project's span, from its creation to its end: the root where no request began the project."""
+        own = project_traceparent(project)
+        if not self.keeps(own):
+            return
         failed = project.status in (ProjectStatus.FAILED, ProjectStatus.COMPENSATED)
         self.record(
-            None,
+            project.caused_by,
             f"project {project.slug}",
             started_ns=_nanoseconds(project.created_at),
             ended_ns=_nanoseconds(ended_at),
-            own=project_traceparent(project.trace_id),
+            own=own,
             attributes={
                 "factory.project.id": project.id,
                 "factory.project.slug": project.slug,
@@ -299,23 +309,10 @@ def start_tracing(settings: Settings, *, service: str) -> Tracing:
         from factory.observability.trace_file import TraceFileExporter  # noqa: PLC0415
 
         exporters.append(TraceFileExporter(settings.trace_file))
-    tracing = Tracing(service=service, exporters=exporters)
+    tracing = Tracing(service=service, exporters=exporters, sample=settings.trace_sample)
     if exporters and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         trace.set_tracer_provider(tracing.provider)
     return tracing
-
-
-def _derived_span_id(*parts: object) -> int:
-    return int.from_bytes(derived_id("span", *parts).bytes[:8])
-
-
-def _child(traceparent: str, *parts: object) -> str:
-    trace_id, _, flags = _fields(traceparent)
-    return f"00-{trace_id}-{_derived_span_id(*parts):016x}-{flags}"
-
-
-def _traceparent(trace_id: str, span_id: int, flags: int = TraceFlags.SAMPLED) -> str:
-    return f"00-{trace_id}-{span_id:016x}-{flags:02x}"
 
 
 def _parent(traceparent: str) -> Context:

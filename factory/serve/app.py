@@ -33,6 +33,7 @@ from factory.serve.rest import (
     usage,
     visions,
 )
+from factory.serve.tracing import trace_request
 from factory.serve.versions import CURRENT, Retiring
 
 _PUBLIC = (
@@ -71,6 +72,7 @@ def build_app(gateway: Gateway) -> ASGIApp:
 
     async def record(facts: RequestFacts, status: int) -> None:
         gateway.audit.record(audit_line(facts, status))
+        trace_request(gateway.tracing, facts, status)
 
     return Middleware(app, record, https=gateway.https)
 
@@ -85,6 +87,8 @@ def build_routes(gateway: Gateway) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # The middleware records each request under the trace context that its answer names.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         max_body_size=gateway.settings.gateway_body_limit,
         generate_unique_id_function=_operation_id,
     )

@@ -1,6 +1,7 @@
 """What is known of a request beside its content: who sent it from where, and how it is traced."""
 
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from factory.domain.errors import BadInputError
 from factory.domain.ids import new_id, new_trace_id
 from factory.identity.access import Action, Decision, Resource
 from factory.identity.principal import Principal
-from factory.observability.traces import parse_traceparent
+from factory.observability.traceparents import parse_traceparent
 
 _KEY = "factory.facts"
 _CORRELATION = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -29,7 +30,10 @@ class RequestFacts:
         id: Of this request; every answer carries it.
         correlation: What the client calls the conversation; the request's id where it says nothing.
         traceparent: W3C trace context that work for this request belongs to.
+        caller_traceparent: What the client calls the work that this request is part of.
+        started_ns: When it arrived, nanoseconds since the epoch.
         address: Of the peer that the connection comes from; headers that claim another are not believed.
+        route: The template of its path, once it is answered; empty where there is none.
         principal: Once it is proven.
         action: The last thing that was asked for, with the resource and the decision.
         headers: To be set on the answer.
@@ -42,6 +46,9 @@ class RequestFacts:
     user_agent: str
     method: str
     path: str
+    caller_traceparent: str | None = None
+    started_ns: int = field(default_factory=time.time_ns)
+    route: str = ""
     principal: Principal | None = None
     action: Action | None = None
     resource: Resource | None = None
@@ -55,10 +62,12 @@ class RequestFacts:
         identity = new_id()
         given = headers.get("x-correlation-id", "") or headers.get("x-request-id", "")
         client = scope.get("client")
+        caller = _valid(headers.get("traceparent"))
         return cls(
             id=identity,
             correlation=given if _CORRELATION.fullmatch(given) else str(identity),
-            traceparent=_traceparent(headers.get("traceparent"), identity),
+            traceparent=_traceparent(caller, identity),
+            caller_traceparent=caller,
             address=client[0] if client else _ANONYMOUS_ADDRESS,
             user_agent=headers.get("user-agent", "")[:_AGENT_LENGTH],
             method=scope["method"],
@@ -84,11 +93,18 @@ def facts_of(scope: Scope) -> RequestFacts:
     return found
 
 
-def _traceparent(given: str | None, request_id: UUID) -> str:
-    span = request_id.hex[16:]
+def _valid(given: str | None) -> str | None:
+    """Return a traceparent that can be read; another is replaced (W3C Trace Context, section 4.3)."""
     if given is not None:
-        # One that cannot be read is replaced (W3C Trace Context, section 4.3).
         with suppress(BadInputError):
-            context = parse_traceparent(given.strip())
-            return f"00-{context.trace_id:032x}-{span}-{int(context.trace_flags):02x}"
-    return f"00-{new_trace_id()}-{span}-01"
+            parse_traceparent(given.strip())
+            return given.strip()
+    return None
+
+
+def _traceparent(caller: str | None, request_id: UUID) -> str:
+    span = request_id.hex[16:]
+    if caller is None:
+        return f"00-{new_trace_id()}-{span}-01"
+    context = parse_traceparent(caller)
+    return f"00-{context.trace_id:032x}-{span}-{int(context.trace_flags):02x}"

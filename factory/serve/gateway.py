@@ -12,6 +12,7 @@ from factory.identity.flags import Flags
 from factory.identity.identity import Identity
 from factory.identity.policy import PolicyEngine
 from factory.integrations.notifications import Channels
+from factory.observability.traces import Tracing, start_tracing
 from factory.serve.cursors import Cursors
 from factory.serve.feed import EventFeed
 from factory.serve.idempotency import forget_old
@@ -47,6 +48,7 @@ class Gateway:
     memory: MemorySearch
     channels: Channels
     flags: Flags
+    tracing: Tracing
 
     @property
     def database(self) -> Database:
@@ -73,6 +75,8 @@ async def open_gateway(settings: Settings, url: str, memory: OpenMemory) -> Asyn
         DatabaseUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
+        tracing = start_tracing(settings, service="gateway")
+        stack.push_async_callback(asyncio.to_thread, tracing.close)
         service = await stack.enter_async_context(await FactoryService.open(settings))
         database = service.database
         secret: bytes = await database.run(_secret)
@@ -105,6 +109,7 @@ async def open_gateway(settings: Settings, url: str, memory: OpenMemory) -> Asyn
             memory=search,
             channels=channels,
             flags=Flags(settings.feature_flags),
+            tracing=tracing,
         )
 
 

@@ -56,7 +56,9 @@ class Middleware:
         try:
             await self._app(scope, receive, sending)
         finally:
-            await self._record(facts_of(scope), status)
+            answered = facts_of(scope)
+            answered.route = _template(scope)
+            await self._record(answered, status)
 
     def _complete(self, facts: RequestFacts, message: Message) -> None:
         headers = MutableHeaders(scope=message)
@@ -68,3 +70,14 @@ class Middleware:
             headers[name] = value
         for name, value in self._security.items():
             headers.setdefault(name, value)
+
+
+def _template(scope: Scope) -> str:
+    """Return the path with its parameters' names for their values; empty where no route answered.
+
+    What the router leaves in the scope is the route's path without the prefixes it was included under.
+    """
+    if "route" not in scope:
+        return ""
+    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    return "/".join(names.get(part, part) for part in scope["path"].split("/"))

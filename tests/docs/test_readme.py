@@ -19,7 +19,7 @@ from factory.domain.ids import derived_id, new_id
 from factory.domain.product import Actor, DomainModel, Entity, Trace
 from factory.domain.project import Project, ProjectStatus
 from factory.domain.task import Outcome, Task
-from factory.observability.traces import project_traceparent
+from factory.observability.traceparents import project_traceparent
 from factory.settings import Settings
 from factory.skills.catalogue import load_catalogue
 from tests.docs.settings_table import settings_table
@@ -160,5 +160,5 @@ def glossary_task(store: BlobStore) -> Task:
         inputs=(reference,),
         cause_id=derived_id("cause"),
         correlation_id=derived_id("cause"),
-        traceparent=project_traceparent(project.trace_id),
+        traceparent=project_traceparent(project),
     )

@@ -1,78 +1,31 @@
 """Traces arrive at a real OTLP/HTTP receiver as one tree per project."""
 
-import gzip
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from factory.domain.errors import BadInputError, ErrorCategory
 from factory.domain.ids import derived_id
 from factory.domain.project import Project, ProjectStatus
 from factory.domain.task import Outcome, StageSpan, Task, TaskError
-from factory.observability.traces import (
+from factory.observability.traceparents import (
     parse_traceparent,
     project_traceparent,
-    start_tracing,
     task_traceparent,
     traceparent_of,
 )
+from factory.observability.traces import start_tracing
 from factory.settings import Settings
+from tests.observability.receiver import Receiver
 
 STARTED = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 STARTED_NS = int(STARTED.timestamp()) * 1_000_000_000
 STAGES = ("load", "plan", "execute", "compose", "validate")
-
-
-class Receiver:
-    """A collector that keeps the spans it is sent."""
-
-    def __init__(self) -> None:
-        spans: list[Span] = []
-        services: set[str] = set()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                assert self.path == "/v1/traces"
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                request = ExportTraceServiceRequest.FromString(body)
-                for resource in request.resource_spans:
-                    for attribute in resource.resource.attributes:
-                        if attribute.key == "service.name":
-                            services.add(attribute.value.string_value)
-                    for scope in resource.scope_spans:
-                        spans.extend(scope.spans)
-                self.send_response(200)
-                self.send_header("content-type", "application/x-protobuf")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.spans = spans
-        self.services = services
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def named(self, name: str) -> Span:
-        (span,) = [span for span in self.spans if span.name == name]
-        return span
 
 
 @pytest.fixture
@@ -128,7 +81,7 @@ def outcome(of: Task, error: TaskError | None = None) -> Outcome:
 
 def test_a_project_is_one_trace_whose_spans_hang_together(receiver: Receiver, tmp_path: Path) -> None:
     configured = settings(tmp_path, otlp_endpoint=receiver.url)
-    root = project_traceparent(project().trace_id)
+    root = project_traceparent(project())
     first = task("backlog", root)
     second = task("domain-model", task_traceparent(first))
 
@@ -157,7 +110,7 @@ def test_a_project_is_one_trace_whose_spans_hang_together(receiver: Receiver, tm
 
 
 def test_stages_are_children_of_their_attempt(receiver: Receiver, tmp_path: Path) -> None:
-    work = task("backlog", project_traceparent(project().trace_id))
+    work = task("backlog", project_traceparent(project()))
     with start_tracing(settings(tmp_path, otlp_endpoint=receiver.url), service="supervisor") as tracing:
         tracing.record_task(work, outcome(work), started_ns=STARTED_NS, ended_ns=STARTED_NS + 9_000)
 
@@ -174,7 +127,7 @@ def test_stages_are_children_of_their_attempt(receiver: Receiver, tmp_path: Path
 def test_recording_again_after_a_crash_repeats_ids_and_another_attempt_does_not(
     receiver: Receiver, tmp_path: Path
 ) -> None:
-    root = project_traceparent(project().trace_id)
+    root = project_traceparent(project())
     once, again = task("backlog", root), task("backlog", root, attempt=2)
     for work in (once, once, again):
         with start_tracing(settings(tmp_path, otlp_endpoint=receiver.url), service="supervisor") as tracing:
@@ -185,7 +138,7 @@ def test_recording_again_after_a_crash_repeats_ids_and_another_attempt_does_not(
 
 
 def test_failed_work_is_marked(receiver: Receiver, tmp_path: Path) -> None:
-    work = task("backlog", project_traceparent(project().trace_id))
+    work = task("backlog", project_traceparent(project()))
     error = TaskError(
         message="no story was found", category=ErrorCategory.VALIDATION, retryable=False, error_type="TerminalError"
     )
@@ -206,7 +159,7 @@ def test_failed_work_is_marked(receiver: Receiver, tmp_path: Path) -> None:
 
 def test_the_trace_file_holds_otlp_json(tmp_path: Path) -> None:
     path = tmp_path / "traces" / "spans.jsonl"
-    root = project_traceparent(project().trace_id)
+    root = project_traceparent(project())
     for service in ("supervisor", "gateway"):
         with (
             start_tracing(settings(tmp_path, trace_file=path), service=service) as tracing,
@@ -225,7 +178,7 @@ def test_the_trace_file_holds_otlp_json(tmp_path: Path) -> None:
 
 def test_without_an_exporter_spans_still_carry_the_trace(tmp_path: Path) -> None:
     with start_tracing(settings(tmp_path), service="cli") as tracing:
-        with tracing.span_from(project_traceparent(project().trace_id), "build") as span:
+        with tracing.span_from(project_traceparent(project()), "build") as span:
             carried = traceparent_of(span)
         recorded = tracing.record(carried, "step", started_ns=1, ended_ns=2)
 
@@ -239,7 +192,7 @@ def test_a_collector_that_is_away_costs_spans_and_never_work(receiver: Receiver,
     receiver.close()
     with (
         start_tracing(settings(tmp_path, otlp_endpoint=url), service="cli") as tracing,
-        tracing.span_from(project_traceparent(project().trace_id), "build"),
+        tracing.span_from(project_traceparent(project()), "build"),
     ):
         done = True
     assert done

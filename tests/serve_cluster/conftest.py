@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from factory.client import Factory
+from tests.observability.receiver import Receiver
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Running:
         grpc: Its address for gRPC.
         token: Of an admin.
         environment: With which commands find it.
+        receiver: Of its traces.
     """
 
     url: str
     grpc: str
     token: str
     environment: dict[str, str]
+    receiver: Receiver
 
     def command(self, *arguments: str) -> str:
         """Run a command of the factory, and return what it says."""
@@ -49,16 +52,20 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("up")
     environment = {**os.environ, "FACTORY_DATA_DIR": str(folder / "data"), "FACTORY_GATEWAY_PORT": "0"}
     environment["FACTORY_GATEWAY_GRPC_PORT"] = "0"
-    starting = Running("", "", "", environment)
+    receiver = Receiver()
+    environment["FACTORY_OTLP_ENDPOINT"] = receiver.url
+    environment["FACTORY_TRACE_FILE"] = str(folder / "spans.jsonl")
+    starting = Running("", "", "", environment, receiver)
     state = json.loads(starting.command("up", "--json"))
     try:
         starting.command("user", "add", "root", "--role", "admin")
         token = starting.command("token", "issue", "--user", "root").strip()
-        yield Running(state["gateway"], state["grpc"], token, {**environment, "FACTORY_TOKEN": token})
+        yield Running(state["gateway"], state["grpc"], token, {**environment, "FACTORY_TOKEN": token}, receiver)
     finally:
         starting.command("down")
         # Whoever stops a factory finds nothing of it running.
         assert not (folder / "data" / "postgres" / "data" / "postmaster.pid").exists()
+        receiver.close()
 
 
 @pytest.fixture

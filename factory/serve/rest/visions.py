@@ -85,6 +85,7 @@ async def create(caller: Writer, body: NewVision, key: IdempotencyKey = None) ->
         blueprint=understood.blueprint,
         build_key=build_key(body.vision, understood.blueprint, str(new_id())),
         tenant=tenant,
+        caused_by=caller.facts.traceparent,
         metadata=ProjectMetadata(
             stakeholders=body.stakeholders,
             goals=body.goals,
