@@ -16,6 +16,7 @@ WHOLE_MACHINE := tests/actors/ tests/benchmarks/ tests/cli/ tests/e2e/ tests/fau
 PEERS := langgraph dbos pgqueuer procrastinate pgvector lancedb qdrant hnswlib chroma
 BENCH_VENVS := .venv-bench
 BENCH_ARGS ?=
+INFRA_VENV := .venv-infra
 
 # uv reads no pip settings: a folder of wheels that pip was told of must be handed on.
 ifdef PIP_FIND_LINKS
@@ -37,7 +38,7 @@ run: $(VENV)/.installed system ## Install what is missing and build VISION (defa
 	$(BIN)/factory build $(VISION)
 
 .PHONY: test
-test: check-code ## Install what tests need and run every check and the whole suite, or what PYTEST_ARGS names.
+test: check-code check-infra ## Install what tests need and run every check and the whole suite, or what PYTEST_ARGS names.
 ifdef PYTEST_ARGS
 	$(BIN)/pytest $(PYTEST_ARGS)
 else
@@ -58,8 +59,12 @@ check-code: $(VENV)/.installed-dev system-tests
 	$(BIN)/python scripts/grpc_classes.py --check
 
 .PHONY: check-cluster
-check-cluster: $(VENV)/.installed-dev ## Render every environment of cluster/ and check what a cluster would be given.
+check-cluster: $(VENV)/.installed-dev check-infra ## Render every environment of cluster/ and check what a cluster would be given.
 	$(BIN)/pytest tests/cluster/
+
+.PHONY: check-infra
+check-infra: $(INFRA_VENV)/.installed ## Plan the Azure platform of every environment and hold it to its policies.
+	cd cluster/infra && ../../$(INFRA_VENV)/bin/python -m pytest -q --tb=native -c /dev/null --rootdir . tests
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## Format the code and mend what the linter can mend.
@@ -106,7 +111,7 @@ lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; the factory's data stays.
-	rm -rf $(VENV) $(BENCH_VENVS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENVS) $(INFRA_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: system
 system:
@@ -134,6 +139,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-embeddings: $(VENV)/.installed
 	$(INSTALL) -c constraints.txt -e '.[embeddings]'
+	@touch $@
+
+# Pulumi wants another protobuf than the factory.
+$(INFRA_VENV)/.installed: cluster/infra/requirements.txt | $(VENV)/.uv
+	$(UV) venv --quiet --clear --python $(BIN)/python $(INFRA_VENV)
+	$(UV) pip install --quiet --python $(INFRA_VENV)/bin/python -r $<
 	@touch $@
 
 # The texts of bench-memory --quick, embedded; more are embedded when they are asked for.

@@ -1,0 +1,1 @@
+"""The Azure platform, one module per concern."""
