@@ -15,7 +15,8 @@ def smoke(running: Running, secret: str, client: str) -> subprocess.CompletedPro
 
 
 def test_it_builds_a_project_and_fails_without_a_right_secret(running: Running) -> None:
-    made = json.loads(running.command("client", "add", "smoke", "--role", "platform-user", "--json"))
+    rights = ("--role", "platform-user", "--scope", "factory.read", "--scope", "factory.write")
+    made = json.loads(running.command("client", "add", "smoke", *rights, "--json"))
     wrong = smoke(running, "not-the-secret", made["id"])
     assert wrong.returncode != 0
     done = smoke(running, made["secret"], made["id"])
