@@ -22,8 +22,11 @@ _METRIC = re.compile(r"\b(?:factory|ray)_[a-z0-9_]+\b")
 
 
 def _asked_for() -> set[str]:
-    rules = [rule for path in (FOLDER / "rules").glob("*.yaml") for rule in _rules(path)]
-    return {name for rule in rules for name in _METRIC.findall(rule["expr"])}
+    asked = [rule["expr"] for path in (FOLDER / "rules").glob("*.yaml") for rule in _rules(path)]
+    for path in (FOLDER / "dashboards").glob("*.json"):
+        panels = json.loads(path.read_text())["panels"]
+        asked += [target["expr"] for panel in panels for target in panel["targets"]]
+    return {name for expression in asked for name in _METRIC.findall(expression)}
 
 
 def _rules(path: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from factory.actors.roster import load_roster
+from factory.domain.project import ProjectStatus
 from factory.serve.gateway import Gateway
 
 _PROJECTS = "SELECT status, count(*) AS count FROM project GROUP BY status"
@@ -23,6 +25,11 @@ async def exposition(gateway: Gateway) -> str:
     # A figure that first appears with its first letter would hide how many there are more than before.
     letters = dict.fromkeys(backlog, 0)
     letters.update({row["subscription"]: row["count"] for row in await database.fetch(_LETTERS)})
+    roster = load_roster(tuple(gateway.settings.plugins))
+    tasks = {(agent.spec.name, status): 0 for agent in roster for status in ("assigned", "running")}
+    tasks.update({(row["agent"], row["status"]): row["count"] for row in await database.fetch(_TASKS)})
+    projects = dict.fromkeys(map(str, ProjectStatus), 0)
+    projects.update({row["status"]: row["count"] for row in await database.fetch(_PROJECTS)})
     parts = [
         _gauge(
             "factory_backlog_ready",
@@ -47,12 +54,12 @@ async def exposition(gateway: Gateway) -> str:
         _gauge(
             "factory_tasks",
             "Tasks that are not finished.",
-            [({"agent": row["agent"], "status": row["status"]}, row["count"]) for row in await database.fetch(_TASKS)],
+            [({"agent": agent, "status": status}, count) for (agent, status), count in tasks.items()],
         ),
         _gauge(
             "factory_projects",
             "Projects by state.",
-            [({"status": row["status"]}, row["count"]) for row in await database.fetch(_PROJECTS)],
+            [({"status": status}, count) for status, count in projects.items()],
         ),
         _gauge(
             "factory_audit_entries",
