@@ -10,7 +10,7 @@ from factory.actors.subscriptions import GOVERNANCE, ORCHESTRATION, RECOVERY, WI
 from factory.control import tasks
 from factory.control.governance import Committer
 from factory.control.orchestrator import Orchestrator
-from factory.control.projects import read_end
+from factory.control.progress import read_end
 from factory.control.recovery import Recovery
 from factory.control.sagas import step_compensated
 from factory.events.bus import EventBus
@@ -79,10 +79,11 @@ class ControlPlane:
         started = time.time_ns()
         prepared = await self._committer.prepare(delivery.event)
         async with self._database.transaction() as connection:
-            if await self._bus.finish(connection, [delivery]) and prepared is not None:
-                event = await prepared.record(connection, delivery.event)
-                await self._bus.publish(connection, [event])
-        if prepared is not None and self._tracing.keeps(delivery.event.traceparent):
+            if not await self._bus.finish(connection, [delivery]) or prepared is None:
+                return
+            event = await prepared.record(connection, delivery.event)
+            await self._bus.publish(connection, [event])
+        if self._tracing.keeps(delivery.event.traceparent):
             self._tracing.record(
                 delivery.event.traceparent,
                 f"git commit {prepared.artifact.kind}",
@@ -119,9 +120,9 @@ class ControlPlane:
         project_id = delivery.event.project_id
         if project_id is None or not self._tracing.keeps(delivery.event.traceparent):
             return
-        progress = await self._database.run(lambda connection: read_end(connection, project_id))
-        if progress is not None:
-            project, failure = progress
+        end = await self._database.run(lambda connection: read_end(connection, project_id))
+        if end is not None:
+            project, failure = end
             self._tracing.record_project(project, ended_at=project.updated_at, failure=failure)
 
     async def _fail(self, delivery: Delivery, error: Exception) -> None:

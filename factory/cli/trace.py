@@ -22,7 +22,7 @@ _TOLD = {
     "factory.blob.bytes": "bytes",
     "vcs.ref.head.revision": "commit",
 }
-_SHORT = 10
+_TOLD_LENGTH = 30
 
 
 def trace(
@@ -106,7 +106,7 @@ def _label(node: "SpanNode", origin: int) -> "Text":
     )
     for name, word in _TOLD.items():
         if name in node.attributes:
-            label.append(f"  {word} {str(node.attributes[name])[: _SHORT * 3]}", style="dim")
+            label.append(f"  {word} {str(node.attributes[name])[:_TOLD_LENGTH]}", style="dim")
     if node.error:
         label.append(f"  {node.error}", style="red")
     return label

@@ -8,7 +8,7 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict
 
 from factory.control.blueprints import Blueprint, Step, find_blueprint
-from factory.control.projects import get_project
+from factory.control.projects import get_project, get_projects
 from factory.domain.errors import NotFoundError
 from factory.domain.project import ENDED, Project
 from factory.storage.database import Connection
@@ -100,13 +100,26 @@ async def read_progress(connection: Connection, project_id: UUID, blueprint_dir:
     return Progress(
         project=project,
         steps=_lines(blueprint, tasks, artifacts),
-        failure=f"{outcome['failed_step']}: {outcome['reason']}" if outcome["reason"] else None,
+        failure=_failure(outcome),
         tests=(outcome["tests_passed"], outcome["tests_failed"]) if tested else None,
         released_commit=outcome["released_commit"],
         waits_for=tuple(
             OpenQuestion(escalation_id=row["id"], agent=row["agent"], question=row["question"]) for row in questions
         ),
     )
+
+
+async def read_end(connection: Connection, project_id: UUID) -> tuple[Project, str | None] | None:
+    """Return a project that has ended, with why it failed where it did; None while it goes on."""
+    project = (await get_projects(connection, [project_id])).get(project_id)
+    if project is None or project.status not in ENDED:
+        return None
+    outcome = await connection.fetchrow(OUTCOME, project_id)
+    return project, _failure(outcome) if outcome is not None else None
+
+
+def _failure(outcome: asyncpg.Record) -> str | None:
+    return f"{outcome['failed_step']}: {outcome['reason']}" if outcome["reason"] else None
 
 
 def _lines(

@@ -10,14 +10,13 @@ import asyncpg
 from pydantic import JsonValue
 
 from factory.domain.errors import BadInputError, NotFoundError
-from factory.domain.ids import new_id, new_trace_id
-from factory.domain.project import DEFAULT_TENANT, ENDED, Project, ProjectMetadata, ProjectStatus, check_transition
+from factory.domain.ids import new_id, new_trace_id, trace_id_of
+from factory.domain.project import DEFAULT_TENANT, Project, ProjectMetadata, ProjectStatus, check_transition
 from factory.storage.database import Connection
 
 _COLUMNS = """id, name, slug, blueprint, status, revision, trace_id, sandbox_of, tenant, caused_by,
     metadata::text AS metadata, created_at, updated_at"""
 _SHORTEST_PREFIX = 6
-_TRACE_ID = slice(3, 35)  # of a traceparent
 
 INSERT = f"""
 INSERT INTO project (id, name, slug, blueprint, status, trace_id, metadata, build_key, out_dir, sandbox_of,
@@ -55,8 +54,6 @@ UNDELIVERED = f"""
 SELECT {_COLUMNS} FROM project
 WHERE build_key = $1 AND delivered_at IS NULL AND status <> 'compensated' ORDER BY created_at DESC LIMIT 1
 """  # noqa: S608
-# Primary key.
-FAILURE_REASON = "SELECT failure ->> 'reason' FROM project WHERE id = $1"
 SET_STATUS = "UPDATE project SET status = $2, updated_at = now() WHERE id = $1"
 SET_FAILURE = "UPDATE project SET failure = $2::text::jsonb, updated_at = now() WHERE id = $1"
 SET_RELEASE = """
@@ -103,7 +100,7 @@ async def create_project(conn: Connection, new: NewProject) -> Project:
         new.slug,
         new.blueprint,
         ProjectStatus.VISIONING.value,
-        new.caused_by[_TRACE_ID] if new.caused_by else new_trace_id(),
+        trace_id_of(new.caused_by) if new.caused_by else new_trace_id(),
         new.metadata.model_dump_json(),
         new.build_key,
         new.out_dir,
@@ -207,14 +204,6 @@ async def find_undelivered(conn: Connection, key: str) -> Project | None:
     """Return the latest project of this build whose repository was not handed over yet, nor its work undone."""
     row = await conn.fetchrow(UNDELIVERED, key)
     return project_of(row) if row else None
-
-
-async def read_end(conn: Connection, project_id: UUID) -> tuple[Project, str | None] | None:
-    """Return a project that has ended, with the reason where it failed; None while it goes on."""
-    row = await conn.fetchrow(BY_ID, project_id)
-    if row is None or ProjectStatus(row["status"]) not in ENDED:
-        return None
-    return project_of(row), await conn.fetchval(FAILURE_REASON, project_id)
 
 
 async def set_status(conn: Connection, project: Project, status: ProjectStatus) -> None:

@@ -44,3 +44,8 @@ def event_id_near(origin: UUID, *parts: object) -> UUID:
 def new_trace_id() -> str:
     """Return a W3C trace id: 32 lowercase hexadecimal digits, not all zero."""
     return os.urandom(16).hex()
+
+
+def trace_id_of(traceparent: str) -> str:
+    """Return the trace id of a W3C traceparent that is known to be one."""
+    return traceparent[3:35]

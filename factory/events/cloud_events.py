@@ -20,6 +20,7 @@ from cloudevents.core.v1.event import CloudEvent
 from pydantic import ValidationError
 
 from factory.domain.errors import BadInputError
+from factory.domain.ids import trace_id_of
 from factory.events.envelope import Envelope
 
 AGENT = "urn:factory:agent:"
@@ -30,7 +31,6 @@ _FORMAT = JSONFormat()
 _PREFIX = "ce-"
 _REQUIRED = ("id", "type", "source", "time", "dataschema", "topic", "traceparent")
 _SCHEMA = re.compile(rf"{CONTRACT}([^:]+):v([1-9][0-9]*)")
-_TRACE_ID = slice(3, 35)
 # Which attribute an invalid field of the envelope came from.
 _ATTRIBUTES = {
     "event_id": "id",
@@ -129,7 +129,7 @@ def _cloud_event(event: Envelope, tracestate: str | None) -> CloudEvent:
         "causationid": str(event.causation_id) if event.causation_id else None,
         "dataref": event.artifact_uri,
         "traceparent": event.traceparent,
-        "traceid": event.trace_id if event.trace_id != event.traceparent[_TRACE_ID] else None,
+        "traceid": event.trace_id if event.trace_id != trace_id_of(event.traceparent) else None,
         "tracestate": tracestate,
     }
     present = {name: value for name, value in attributes.items() if value is not None}
@@ -159,7 +159,7 @@ def _received(attributes: Mapping[str, Any], data: object) -> Received:
                 "project_id": attributes.get("projectid"),
                 # A source of someone else's making is kept whole.
                 "originating_agent": unquote(source.removeprefix(AGENT)) if source.startswith(AGENT) else source,
-                "trace_id": attributes.get("traceid", traceparent[_TRACE_ID]),
+                "trace_id": attributes.get("traceid", trace_id_of(traceparent)),
                 "traceparent": traceparent,
                 # The first event of a conversation gives it its name.
                 "correlation_id": attributes.get("correlationid", attributes["id"]),

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Val
 from pydantic.functional_validators import AfterValidator
 
 from factory.domain.errors import ErrorCategory, TerminalError
-from factory.domain.ids import new_id
+from factory.domain.ids import new_id, trace_id_of
 from factory.events.contracts.payload import Payload
 from factory.events.topics import Topic
 from factory.events.upcasting import UPCASTERS, Upcasters
@@ -76,7 +76,7 @@ class Envelope(BaseModel):
             topic=topic,
             project_id=project_id,
             originating_agent=originating_agent,
-            trace_id=traceparent[3:35],
+            trace_id=trace_id_of(traceparent),
             traceparent=traceparent,
             correlation_id=correlation_id or identity,
             causation_id=causation_id,

@@ -4,9 +4,7 @@ Lines go to `<data_dir>/logs/<service>.jsonl`. Libraries that log through the st
 same form. Event names are short constants (`task_claimed`), facts are fields.
 """
 
-import fcntl
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from typing import Any
 import structlog
 from structlog.typing import Processor
 
+from factory.observability.rotation import move_aside
 from factory.settings import Settings
 
 _ROTATE_AT_BYTES = 32 * 1024 * 1024
@@ -102,20 +101,11 @@ class RotatedFileHandler(WatchedFileHandler):
         """Write one line, to a new file where the present one is full."""
         try:
             self.reopenIfNeeded()
-            if self.stream is not None and os.fstat(self.stream.fileno()).st_size >= self._rotate_at:
-                self._rotate(self.stream.fileno())
+            if self.stream is not None and move_aside(
+                Path(self.baseFilename), self.stream.fileno(), at_bytes=self._rotate_at
+            ):
+                self.reopenIfNeeded()
         except OSError:
             self.handleError(record)
             return
         super().emit(record)
-
-    def _rotate(self, descriptor: int) -> None:
-        path = Path(self.baseFilename)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        try:
-            # The lock is on the file itself: once it is ours, another process may have moved that file already.
-            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-                path.rename(path.with_name(f"{path.name}.1"))
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        self.reopenIfNeeded()

@@ -4,7 +4,6 @@ Each line is one export request, the form that the OpenTelemetry Collector's `ot
 """
 
 import base64
-import fcntl
 import json
 import logging
 import os
@@ -16,6 +15,8 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from factory.observability.rotation import move_aside
 
 _ROTATE_AT_BYTES = 64 * 1024 * 1024
 _logger = logging.getLogger(__name__)
@@ -39,27 +40,13 @@ class TraceFileExporter(SpanExporter):
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
                 os.write(descriptor, line)
-                self._rotate(descriptor)
+                move_aside(self._path, descriptor, at_bytes=self._rotate_at)
             finally:
                 os.close(descriptor)
         except OSError as error:
             _logger.warning("spans could not be written to %s: %s", self._path, error)
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
-
-    def _rotate(self, descriptor: int) -> None:
-        if os.fstat(descriptor).st_size < self._rotate_at:
-            return
-        # The lock is on the file itself: once it is ours, another process may have moved that file already. Lines
-        # that others write meanwhile land in the older file.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if self._path.exists() and self._path.stat().st_ino == os.fstat(descriptor).st_ino:
-            self._path.rename(older_file(self._path))
-
-
-def older_file(path: Path) -> Path:
-    """Return where a trace file that has grown large is moved to."""
-    return path.with_name(f"{path.name}.1")
 
 
 def _otlp_json(spans: Sequence[ReadableSpan]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from factory.observability.trace_file import older_file
+from factory.observability.rotation import older_file
 
 _ERROR = 2  # STATUS_CODE_ERROR of OTLP
 

@@ -7,13 +7,13 @@ from typing import Any
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 import factory
 from factory.serve import graphql, health, oauth, portal, problems
 from factory.serve.auditing import audit_line
 from factory.serve.caller import BEARER
-from factory.serve.facts import RequestFacts
+from factory.serve.facts import facts_of
 from factory.serve.gateway import Gateway
 from factory.serve.internal import routes as internal
 from factory.serve.middleware import Middleware
@@ -70,9 +70,9 @@ def build_app(gateway: Gateway) -> ASGIApp:
     """Return the application that serves a gateway."""
     app = build_routes(gateway)
 
-    async def record(facts: RequestFacts, status: int) -> None:
-        gateway.audit.record(audit_line(facts, status))
-        trace_request(gateway.tracing, facts, status)
+    async def record(scope: Scope, status: int) -> None:
+        gateway.audit.record(audit_line(facts_of(scope), status))
+        trace_request(gateway.tracing, scope, status)
 
     return Middleware(app, record, https=gateway.https)
 

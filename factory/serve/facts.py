@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from factory.domain.errors import BadInputError
-from factory.domain.ids import new_id, new_trace_id
+from factory.domain.ids import new_id, new_trace_id, trace_id_of
 from factory.identity.access import Action, Decision, Resource
 from factory.identity.principal import Principal
 from factory.observability.traceparents import parse_traceparent
@@ -33,7 +33,6 @@ class RequestFacts:
         caller_traceparent: What the client calls the work that this request is part of.
         started_ns: When it arrived, nanoseconds since the epoch.
         address: Of the peer that the connection comes from; headers that claim another are not believed.
-        route: The template of its path, once it is answered; empty where there is none.
         principal: Once it is proven.
         action: The last thing that was asked for, with the resource and the decision.
         headers: To be set on the answer.
@@ -48,7 +47,6 @@ class RequestFacts:
     path: str
     caller_traceparent: str | None = None
     started_ns: int = field(default_factory=time.time_ns)
-    route: str = ""
     principal: Principal | None = None
     action: Action | None = None
     resource: Resource | None = None
@@ -77,7 +75,7 @@ class RequestFacts:
     @property
     def trace_id(self) -> str:
         """32 hexadecimal digits."""
-        return self.traceparent[3:35]
+        return trace_id_of(self.traceparent)
 
 
 def keep(scope: Scope, facts: RequestFacts) -> None:
@@ -106,5 +104,4 @@ def _traceparent(caller: str | None, request_id: UUID) -> str:
     span = request_id.hex[16:]
     if caller is None:
         return f"00-{new_trace_id()}-{span}-01"
-    context = parse_traceparent(caller)
-    return f"00-{context.trace_id:032x}-{span}-{int(context.trace_flags):02x}"
+    return f"00-{trace_id_of(caller)}-{span}-{caller[-2:]}"

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from factory.serve.facts import RequestFacts, facts_of, keep
+from factory.serve.facts import RequestFacts, keep
 
 # For answers of the API; pages of the portal set a policy of their own.
 _SECURITY = {
@@ -20,7 +20,7 @@ _HTTPS = "max-age=31536000; includeSubDomains"
 # The client closed the connection before it was answered (the number that nginx uses).
 _GONE = 499
 
-Record = Callable[[RequestFacts, int], Awaitable[None]]
+Record = Callable[[Scope, int], Awaitable[None]]
 
 
 class Middleware:
@@ -28,7 +28,7 @@ class Middleware:
 
     Args:
         app: What answers.
-        record: Is given each request's facts and status once it is answered, or has failed.
+        record: Is given each request, with its facts, and its status once it is answered, or has failed.
         https: Whether clients come over HTTPS, and are to stay with it.
     """
 
@@ -56,9 +56,7 @@ class Middleware:
         try:
             await self._app(scope, receive, sending)
         finally:
-            answered = facts_of(scope)
-            answered.route = _template(scope)
-            await self._record(answered, status)
+            await self._record(scope, status)
 
     def _complete(self, facts: RequestFacts, message: Message) -> None:
         headers = MutableHeaders(scope=message)
@@ -70,14 +68,3 @@ class Middleware:
             headers[name] = value
         for name, value in self._security.items():
             headers.setdefault(name, value)
-
-
-def _template(scope: Scope) -> str:
-    """Return the path with its parameters' names for their values; empty where no route answered.
-
-    What the router leaves in the scope is the route's path without the prefixes it was included under.
-    """
-    if "route" not in scope:
-        return ""
-    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
-    return "/".join(names.get(part, part) for part in scope["path"].split("/"))

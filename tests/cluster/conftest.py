@@ -1,5 +1,6 @@
 """The manifests as kustomize renders them, and schemas that refuse what a cluster would silently drop."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,17 +13,36 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
 OVERLAYS = ("dev", "staging", "production")
 
 
+def run(*command: str | Path) -> str:
+    """Return what a program that must succeed says."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @cache
+def kustomized(folder: str) -> tuple[dict[str, Any], ...]:
+    """Return the objects that a folder of the repository renders to."""
+    return tuple(yaml.safe_load_all(run(BIN / "kubectl", "kustomize", ROOT / folder)))
+
+
 def rendered(overlay: str) -> tuple[dict[str, Any], ...]:
     """Return the objects of an environment."""
-    kubectl = Path(sys.executable).with_name("kubectl")
-    folder = ROOT / "cluster" / "kuberay" / "overlays" / overlay
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return tuple(yaml.safe_load_all(done.stdout))
+    return kustomized(f"cluster/kuberay/overlays/{overlay}")
+
+
+def rules_of(path: Path) -> list[dict[str, Any]]:
+    """Return the rules of a file for Prometheus."""
+    return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+
+
+def queries_of(path: Path) -> list[str]:
+    """Return what the panels of a dashboard ask Prometheus."""
+    return [target["expr"] for panel in json.loads(path.read_text())["panels"] for target in panel["targets"]]
 
 
 @pytest.fixture(params=OVERLAYS)

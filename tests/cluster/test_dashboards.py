@@ -2,28 +2,20 @@
 
 import json
 import re
-import subprocess
 import sys
-from typing import Any
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.cluster.conftest import ROOT
+from tests.cluster.conftest import ROOT, queries_of, rules_of, run
 
 FOLDER = ROOT / "cluster" / "observability"
 PATHS = sorted((FOLDER / "dashboards").glob("*.json"))
 
 
-def queries(path: Any) -> list[str]:
-    return [target["expr"] for panel in json.loads(path.read_text())["panels"] for target in panel["targets"]]
-
-
 def test_files_are_what_the_script_writes() -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "dashboards.py", "--check"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run(sys.executable, ROOT / "scripts" / "dashboards.py", "--check")
 
 
 def test_the_cluster_is_given_all_of_them() -> None:
@@ -33,7 +25,7 @@ def test_the_cluster_is_given_all_of_them() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_panels_do_not_overlap_and_each_asks_for_something(path: Any) -> None:
+def test_panels_do_not_overlap_and_each_asks_for_something(path: Path) -> None:
     document = json.loads(path.read_text())
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in document["panels"]]
     assert len(set(places)) == len(places)
@@ -41,16 +33,11 @@ def test_panels_do_not_overlap_and_each_asks_for_something(path: Any) -> None:
     assert document["uid"] == f"factory-{path.stem}"
 
 
-def test_queries_can_be_parsed_and_recorded_figures_are_recorded(tmp_path: Any) -> None:
-    asked = [query for path in PATHS for query in queries(path)]
+def test_queries_can_be_parsed_and_recorded_figures_are_recorded(tmp_path: Path) -> None:
+    asked = [query for path in PATHS for query in queries_of(path)]
     rules = [{"record": f"trial:{number}", "expr": query} for number, query in enumerate(asked)]
     trial = tmp_path / "trial.yaml"
     trial.write_text(yaml.safe_dump({"groups": [{"name": "trial", "rules": rules}]}))
-    done = subprocess.run(["promtool", "check", "rules", trial], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    recorded = {
-        rule["record"]
-        for group in yaml.safe_load((FOLDER / "rules" / "recording.yaml").read_text())["groups"]
-        for rule in group["rules"]
-    }
+    run("promtool", "check", "rules", trial)
+    recorded = {rule["record"] for rule in rules_of(FOLDER / "rules" / "recording.yaml")}
     assert set(re.findall(r"factory:[a-z0-9_:]+", " ".join(asked))) <= recorded

@@ -1,56 +1,44 @@
 """GitOps: every layer can be rendered, waits for the one before, and takes back what does not become healthy."""
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.cluster.conftest import ROOT
-
-FOLDER = ROOT / "cluster" / "gitops"
-KUBECTL = Path(sys.executable).with_name("kubectl")
-ENVIRONMENTS = ("dev", "staging", "production")
+from tests.cluster.conftest import OVERLAYS, ROOT, kustomized
 
 
-def render(path: str) -> list[dict[str, Any]]:
-    done = subprocess.run([KUBECTL, "kustomize", ROOT / path], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-def named(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+def named(objects: tuple[dict[str, Any], ...], kind: str) -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item for item in objects if item["kind"] == kind}
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_layers_follow_one_another_and_lead_to_folders_that_render(environment: str) -> None:
-    layers = named(render(f"cluster/gitops/clusters/{environment}"), "Kustomization")
+@pytest.mark.parametrize("environment", OVERLAYS)
+def test_layers_follow_one_another_and_lead_to_folders_that_kustomized(environment: str) -> None:
+    layers = named(kustomized(f"cluster/gitops/clusters/{environment}"), "Kustomization")
     assert list(layers) == ["configs", "controllers", "factory"]
     needs = {name: [item["name"] for item in layer["spec"].get("dependsOn", ())] for name, layer in layers.items()}
     assert needs == {"controllers": [], "configs": ["controllers"], "factory": ["configs"]}
     assert layers["factory"]["spec"]["path"] == f"./cluster/kuberay/overlays/{environment}"
     for layer in layers.values():
-        assert render(layer["spec"]["path"])
+        assert kustomized(layer["spec"]["path"])
         assert layer["spec"]["prune"]
         assert layer["spec"].get("wait") or layer["spec"]["healthChecks"]
 
 
 def test_flux_never_holds_what_the_autoscaler_writes() -> None:
     # The autoscaler changes RayClusters, which the operator makes; Flux holds the RayService they are made of.
-    for environment in ENVIRONMENTS:
+    for environment in OVERLAYS:
         (layer,) = [
-            item for item in render(f"cluster/gitops/clusters/{environment}") if item["metadata"]["name"] == "factory"
+            item
+            for item in kustomized(f"cluster/gitops/clusters/{environment}")
+            if item["metadata"]["name"] == "factory"
         ]
-        kinds = {item["kind"] for item in render(layer["spec"]["path"])}
+        kinds = {item["kind"] for item in kustomized(layer["spec"]["path"])}
         assert "RayService" in kinds
         assert not kinds & {"RayCluster", "Pod", "HorizontalPodAutoscaler"}
 
 
 def test_releases_are_pinned_healed_and_rolled_back() -> None:
-    objects = render("cluster/gitops/infrastructure/controllers")
+    objects = kustomized("cluster/gitops/infrastructure/controllers")
     releases, sources = named(objects, "HelmRelease"), named(objects, "HelmRepository")
     namespaces = named(objects, "Namespace")
     assert releases.keys() == {"kuberay-operator", "prometheus", "grafana", "loki", "jaeger", "collector"}
@@ -64,8 +52,10 @@ def test_releases_are_pinned_healed_and_rolled_back() -> None:
 
 
 def test_what_releases_mount_is_there() -> None:
-    values = named(render("cluster/gitops/infrastructure/controllers"), "HelmRelease")["prometheus"]["spec"]["values"]
-    maps = named(render("cluster/gitops/infrastructure/configs"), "ConfigMap")
+    values = named(kustomized("cluster/gitops/infrastructure/controllers"), "HelmRelease")["prometheus"]["spec"][
+        "values"
+    ]
+    maps = named(kustomized("cluster/gitops/infrastructure/configs"), "ConfigMap")
     mounted = {item["configMap"] for item in values["server"]["extraConfigmapMounts"]}
     mounted |= {item["configMap"]["name"] for item in values["alertmanager"]["extraVolumes"]}
     mounted.add(f"prometheus-{values['server']['configMapOverrideName']}")
@@ -75,16 +65,16 @@ def test_what_releases_mount_is_there() -> None:
 
 
 def test_spans_are_sent_where_the_collector_listens() -> None:
-    release = named(render("cluster/gitops/infrastructure/controllers"), "HelmRelease")["collector"]
+    release = named(kustomized("cluster/gitops/infrastructure/controllers"), "HelmRelease")["collector"]
     address = f"http://{release['spec']['values']['fullnameOverride']}.{release['metadata']['namespace']}.svc:4318"
     for environment in ("staging", "production"):
-        settings = named(render(f"cluster/kuberay/overlays/{environment}"), "ConfigMap")
+        settings = named(kustomized(f"cluster/kuberay/overlays/{environment}"), "ConfigMap")
         (found,) = [item for name, item in settings.items() if name.startswith("factory-settings")]
         assert found["data"]["FACTORY_OTLP_ENDPOINT"] == address
 
 
 def test_new_images_go_to_staging_alone() -> None:
-    objects = render("cluster/gitops/infrastructure/configs")
+    objects = kustomized("cluster/gitops/infrastructure/configs")
     (automation,) = named(objects, "ImageUpdateAutomation").values()
     path = ROOT / automation["spec"]["update"]["path"]
     policy = named(objects, "ImagePolicy")["factory"]["metadata"]

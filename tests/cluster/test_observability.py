@@ -1,31 +1,20 @@
 """Alerts: valid, tried on series, told to somebody, and explained."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.cluster.conftest import ROOT
+from tests.cluster.conftest import ROOT, rules_of, run
 
 FOLDER = ROOT / "cluster" / "observability"
 RULES = sorted((FOLDER / "rules").glob("*.yaml"))
 TRIALS = Path(__file__).parent / "alerts" / "factory.yaml"
-ALERTS: list[dict[str, Any]] = [
-    rule
-    for group in yaml.safe_load((FOLDER / "rules" / "alerts.yaml").read_text())["groups"]
-    for rule in group["rules"]
-]
+ALERTS = rules_of(FOLDER / "rules" / "alerts.yaml")
 # Debian builds Prometheus without it.
 UNKNOWN_HERE = "kubernetes_sd_configs"
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_rules_are_valid() -> None:

@@ -2,24 +2,15 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.cluster.conftest import ROOT
+from tests.cluster.conftest import BIN, ROOT, run
 
 FOLDER = ROOT / "cluster" / "pipelines"
-BIN = Path(sys.executable).parent
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("name", ["github", "github-smoke", "azure", "azure-smoke"])

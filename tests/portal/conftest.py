@@ -69,7 +69,7 @@ async def page(browser: Browser, portal: Portal) -> AsyncIterator[Page]:
     complaints: list[str] = []
     context = await browser.new_context(base_url=portal.url)
     opened = await context.new_page()
-    opened.set_default_timeout(30_000)
+    opened.set_default_timeout(15_000)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     yield opened
     await context.close()

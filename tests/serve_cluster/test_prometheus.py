@@ -5,12 +5,12 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 import yaml
 
 from factory.serve.deployment import free_port
+from tests.cluster.conftest import queries_of, rules_of
 from tests.serve_cluster.conftest import Running
 
 FOLDER = Path(__file__).parents[2] / "cluster" / "observability"
@@ -22,16 +22,9 @@ _METRIC = re.compile(r"\b(?:factory|ray)_[a-z0-9_]+\b")
 
 
 def _asked_for() -> set[str]:
-    asked = [rule["expr"] for path in (FOLDER / "rules").glob("*.yaml") for rule in _rules(path)]
-    for path in (FOLDER / "dashboards").glob("*.json"):
-        panels = json.loads(path.read_text())["panels"]
-        asked += [target["expr"] for panel in panels for target in panel["targets"]]
+    asked = [rule["expr"] for path in (FOLDER / "rules").glob("*.yaml") for rule in rules_of(path)]
+    asked += [query for path in (FOLDER / "dashboards").glob("*.json") for query in queries_of(path)]
     return {name for expression in asked for name in _METRIC.findall(expression)}
-
-
-def _rules(path: Path) -> list[dict[str, Any]]:
-    groups: list[dict[str, Any]] = yaml.safe_load(path.read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
 
 
 def _configured(folder: Path, running: Running) -> Path:

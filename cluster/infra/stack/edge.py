@@ -34,10 +34,8 @@ def build(settings: Settings, group: pulumi.Output[str]) -> cdn.AFDEndpoint:
         tags=settings.tags,
     )
     _firewall(settings, group, profile, endpoint)
-    config = pulumi.Config("factory")
-    link, host = config.get("ingress-link"), config.get("ingress-host")
-    if link and host:
-        _origin(settings, group, profile, endpoint, link=link, host=host)
+    if settings.ingress_link and settings.ingress_host:
+        _origin(settings, group, profile, endpoint, link=settings.ingress_link, host=settings.ingress_host)
     return endpoint
 
 

@@ -37,17 +37,17 @@ def build() -> None:
         ("workload-configuration", "configuration", stores.configuration.id),
     ):
         identity.allow(name, workload.principal_id, role, scope)
-    for name, resource in (("kubernetes", cluster), ("vault", stores.vault), ("database", stores.database)):
+    for name, resource, category in (
+        ("kubernetes", cluster, "audit"),
+        ("vault", stores.vault, "audit"),
+        ("database", stores.database, "allLogs"),
+    ):
         monitor.DiagnosticSetting(
             f"audit-{name}",
             name="audit",
             resource_uri=resource.id,
             workspace_id=logs.id,
-            logs=[
-                monitor.DiagnosticsLogSettingsArgs(
-                    category_group="audit" if name != "database" else "allLogs", enabled=True
-                )
-            ],
+            logs=[monitor.DiagnosticsLogSettingsArgs(category_group=category, enabled=True)],
         )
     kubernetes.follow(settings, group.name, cluster)
     door = edge.build(settings, group.name)

@@ -25,6 +25,8 @@ class Settings:
         database_gib: Its disk, GiB.
         agent_nodes: Most nodes for agents.
         gpu_nodes: Most nodes with a GPU.
+        ingress_link: Id of the ingress controller's private link service, once it exists.
+        ingress_host: The host that it answers for.
     """
 
     environment: str
@@ -40,6 +42,8 @@ class Settings:
     database_gib: int
     agent_nodes: int
     gpu_nodes: int
+    ingress_link: str | None
+    ingress_host: str | None
 
     @classmethod
     def load(cls) -> "Settings":
@@ -66,6 +70,8 @@ class Settings:
             database_gib=config.get_int("database-gib") or 64,
             agent_nodes=config.get_int("agent-nodes") or 10,
             gpu_nodes=config.get_int("gpu-nodes") or 2,
+            ingress_link=config.get("ingress-link"),
+            ingress_host=config.get("ingress-host"),
         )
 
     @property
