@@ -10,7 +10,7 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from factory.domain.ids import new_id
+from factory.domain.ids import derived_id
 from factory.domain.memory import DocumentChunks, NewSegment
 from factory.memory import registry
 from factory.memory.collections import Collection
@@ -77,7 +77,8 @@ async def fill(database: Database, first: int, count: int) -> np.ndarray:
             tenant="t", key=key, project_id="p", kind="note", version=1, chunk_ids=tuple(i.hex() for i in ids)
         )
         new = NewSegment(
-            id=new_id(),
+            # Ids decide which shard holds a segment: with these, each of three shards holds some.
+            id=derived_id("segment", first + number),
             collection="spread",
             model="noise",
             dimension=DIMENSION,
