@@ -38,7 +38,9 @@ from factory.events.bus import EventBus
 from factory.events.delivery import Delivery, Owner
 from factory.memory.sharing import Sharing
 from factory.memory.tending import tend
+from factory.observability import figures
 from factory.observability.logs import configure_logging
+from factory.observability.metrics import Metrics, start_metrics
 from factory.observability.traces import Tracing, start_tracing
 from factory.recovery.classification import classify
 from factory.recovery.escalation import EscalationPolicies
@@ -52,6 +54,7 @@ _CONTROL_NAMES = frozenset(item.name for item in CONTROL)
 _SWEEP_SECONDS = 1.0
 _MAINTAIN_SECONDS = 6 * 3600.0
 _TEND_SECONDS = 60.0
+_REPORT_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
 _CONTENTION_SECONDS = 0.02
 
@@ -90,6 +93,7 @@ class Supervisor:
         """Work until cancelled or drained; connection losses are waited out."""
         configure_logging(self._settings, service="supervisor")
         self._tracing: Tracing = start_tracing(self._settings, service="supervisor")
+        self._metrics: Metrics = start_metrics(self._settings, service="supervisor")
         self._database = await Database.open(self._settings)
         try:
             await self._set_up()
@@ -102,6 +106,7 @@ class Supervisor:
                     group.create_task(self._forever(self._sweep)),
                     group.create_task(self._forever(self._maintain)),
                     group.create_task(self._forever(self._tend)),
+                    group.create_task(self._forever(self._report)),
                     group.create_task(self._listen()),
                 ]
                 await self._drained(loops)
@@ -158,6 +163,7 @@ class Supervisor:
         with contextlib.suppress(Exception):
             await self._bus.retire(self._owner)
         self._tracing.close()
+        self._metrics.close()
         await self._database.close()
 
     async def _drained(self, loops: Sequence[asyncio.Task[None]]) -> None:
@@ -284,8 +290,10 @@ class Supervisor:
                 error_type=type(error).__name__,
             )
             outcomes = [Outcome(task_id=job.task.id, agent=pool.spec.name, error=lost) for job in jobs]
+        ended = time.time_ns()
         for job, outcome in zip(jobs, outcomes, strict=True):
-            self._tracing.record_task(job.task, outcome, started_ns=started, ended_ns=time.time_ns())
+            self._tracing.record_task(job.task, outcome, started_ns=started, ended_ns=ended)
+            self._metrics.attempt(job.task, outcome, (ended - started) / 1e9)
         settled = [Result(job, outcome, worker) for job, outcome in zip(jobs, outcomes, strict=True)]
         for result in settled:
             self._finished.put_nowait(result)
@@ -319,10 +327,7 @@ class Supervisor:
         started = time.time_ns()
         try:
             await self._or_give_up(deliveries, self._name, self._persistently(lambda: self._settler.settle(group)))
-            for result in group:
-                self._tracing.record_settlement(
-                    result.job.task, batch=len(group), started_ns=started, ended_ns=time.time_ns()
-                )
+            self._measure(group, started, time.time_ns())
         finally:
             self._holdings.let_go(deliveries)
             for _ in group:
@@ -330,6 +335,23 @@ class Supervisor:
             if any(result.outcome.error for result in group):
                 # What is tried again at once rings no bell.
                 self._demand.ring()
+
+    def _measure(self, group: Sequence[Result], started: int, ended: int) -> None:
+        self._metrics.put(figures.COMMIT_DURATION, (ended - started) / 1e9)
+        for result in group:
+            delivery = result.job.delivery
+            self._tracing.record_settlement(result.job.task, batch=len(group), started_ns=started, ended_ns=ended)
+            seconds = ended / 1e9 - delivery.event.timestamp.timestamp()
+            # Clocks of two machines differ.
+            self._metrics.put(figures.EVENTS_HANDLED, 1, delivery.subscription)
+            self._metrics.put(figures.EVENT_DURATION, max(seconds, 0), delivery.subscription)
+
+    async def _report(self) -> None:
+        for size in self.sizes():
+            self._metrics.put(figures.POOL_ACTORS, size.size, size.agent)
+            self._metrics.put(figures.POOL_BUSY, size.busy, size.agent)
+        self._metrics.flush()
+        await asyncio.sleep(_REPORT_SECONDS)
 
     async def _persistently(self, step: Callable[[], Awaitable[None]]) -> None:
         """Do a step that is safe to repeat, again and again until the database lets it happen."""

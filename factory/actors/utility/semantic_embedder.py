@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import os
 import threading
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,7 +20,7 @@ from factory.settings import Settings
 # Every process knows every agent; Arrow and what reads code are loaded by the one that embeds.
 if TYPE_CHECKING:
     from factory.memory.documents import Document
-    from factory.memory.embedding import Embedder
+    from factory.memory.embedding import Embedder, EmbeddingModel, Vectors
 
 # Tasks of one batch run in threads, and the model is loaded once.
 _LOADING = threading.Lock()
@@ -79,7 +80,7 @@ class SemanticEmbedder(Agent):
                 segment_id=derived_id("segment", collection, subject),
                 collection=collection,
                 folder=self.settings.segment_url,
-                embedder=await asyncio.to_thread(self._loaded),
+                embedder=_Measured(await asyncio.to_thread(self._loaded), work, self._provider),
                 version=max((document.version for document in documents), default=1),
                 known=[item for item in found.held if item.collection == collection],
             )
@@ -124,6 +125,10 @@ class SemanticEmbedder(Agent):
             for path, text in sorted(content.files.items())
         ]
 
+    @property
+    def _provider(self) -> str:
+        return "sentence_transformers" if self.settings.embedding_url is None else "openai"
+
     def _loaded(self) -> "Embedder":
         from factory.memory.embedding import EmbedderSpec  # noqa: PLC0415
 
@@ -133,3 +138,35 @@ class SemanticEmbedder(Agent):
                 os.nice(_NICENESS)
                 self._embedder = EmbedderSpec.of(self.settings).load()
             return self._embedder
+
+
+class _Measured:
+    """An embedder whose use is measured, by the conventions for generative AI.
+
+    https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
+    """
+
+    def __init__(self, embedder: "Embedder", work: Work, provider: str) -> None:
+        self._embedder = embedder
+        self._work = work
+        self._provider = provider
+
+    @property
+    def model(self) -> "EmbeddingModel":
+        """What the vectors are made with."""
+        return self._embedder.model
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        """Return one vector per text."""
+        model = self.model
+        with self._work.stage(f"embeddings {model.name}", "execute") as noted:
+            noted["gen_ai.operation.name"] = "embeddings"
+            noted["gen_ai.provider.name"] = self._provider
+            noted["gen_ai.request.model"] = model.name
+            noted["gen_ai.embeddings.dimension.count"] = model.dimension
+            noted["gen_ai.usage.input_tokens"] = sum(map(self.count_tokens, texts))
+            return self._embedder.embed(texts)
+
+    def count_tokens(self, text: str) -> int:
+        """Return the length of a text in tokens."""
+        return self._embedder.count_tokens(text)

@@ -1,9 +1,11 @@
 """Figures of the whole factory, read from PostgreSQL, in the text format of Prometheus."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from factory.actors.roster import load_roster
 from factory.domain.project import ProjectStatus
+from factory.observability import figures
+from factory.observability.figures import Figure
 from factory.serve.gateway import Gateway
 
 _PROJECTS = "SELECT status, count(*) AS count FROM project GROUP BY status"
@@ -14,8 +16,15 @@ _TASKS = """
 SELECT agent, status, count(*) AS count FROM task WHERE status IN ('assigned', 'running') GROUP BY agent, status
 """
 _AUDIT = "SELECT coalesce(max(sequence), 0) AS count FROM audit_entry"
+# Index memory_segment_live.
+_MEMORY = """
+SELECT c.name AS collection, s.segments, s.rows, s.bytes FROM memory_collection c CROSS JOIN LATERAL (
+    SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(size), 0)::bigint AS bytes
+    FROM memory_segment WHERE collection = c.name AND dropped_version IS NULL
+) s
+"""
 
-Sample = tuple[Mapping[str, str], float]
+Sample = tuple[tuple[str, ...], float]
 
 
 async def exposition(gateway: Gateway) -> str:
@@ -30,50 +39,27 @@ async def exposition(gateway: Gateway) -> str:
     tasks.update({(row["agent"], row["status"]): row["count"] for row in await database.fetch(_TASKS)})
     projects = dict.fromkeys(map(str, ProjectStatus), 0)
     projects.update({row["status"]: row["count"] for row in await database.fetch(_PROJECTS)})
-    parts = [
-        _gauge(
-            "factory_backlog_ready",
-            "Deliveries that can be claimed now, counted up to 1000.",
-            [({"subscription": name}, backlog[name].ready) for name in backlog],
-        ),
-        _gauge(
-            "factory_backlog_in_flight",
-            "Deliveries that are being worked on, counted up to 1000.",
-            [({"subscription": name}, backlog[name].in_flight) for name in backlog],
-        ),
-        _gauge(
-            "factory_backlog_oldest_seconds",
-            "Age of the oldest delivery that can be claimed.",
-            [({"subscription": name}, backlog[name].oldest.total_seconds()) for name in backlog],
-        ),
-        _gauge(
-            "factory_dead_letters_open",
-            "Dead letters that nobody has resolved.",
-            [({"subscription": name}, count) for name, count in letters.items()],
-        ),
-        _gauge(
-            "factory_tasks",
-            "Tasks that are not finished.",
-            [({"agent": agent, "status": status}, count) for (agent, status), count in tasks.items()],
-        ),
-        _gauge(
-            "factory_projects",
-            "Projects by state.",
-            [({"status": status}, count) for status, count in projects.items()],
-        ),
-        _gauge(
-            "factory_audit_entries",
-            "Entries of the audit trail.",
-            [({}, row["count"]) for row in await database.fetch(_AUDIT)],
-        ),
-    ]
-    return "".join(parts)
+    sizes = await database.fetch(_MEMORY)
+    values: dict[Figure, Iterable[Sample]] = {
+        figures.BACKLOG_READY: [((name,), backlog[name].ready) for name in backlog],
+        figures.BACKLOG_IN_FLIGHT: [((name,), backlog[name].in_flight) for name in backlog],
+        figures.BACKLOG_OLDEST: [((name,), backlog[name].oldest.total_seconds()) for name in backlog],
+        figures.DEAD_LETTERS: [((name,), count) for name, count in letters.items()],
+        figures.TASKS: list(tasks.items()),
+        figures.PROJECTS: [((status,), count) for status, count in projects.items()],
+        figures.AUDIT_ENTRIES: [((), row["count"]) for row in await database.fetch(_AUDIT)],
+        figures.MEMORY_CHUNKS: [((row["collection"],), row["rows"]) for row in sizes],
+        figures.MEMORY_SEGMENTS: [((row["collection"],), row["segments"]) for row in sizes],
+        figures.MEMORY_BYTES: [((row["collection"],), row["bytes"]) for row in sizes],
+    }
+    return "".join(_gauge(figure, samples) for figure, samples in values.items())
 
 
-def _gauge(name: str, meaning: str, samples: Iterable[Sample]) -> str:
-    lines = [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
+def _gauge(figure: Figure, samples: Iterable[Sample]) -> str:
+    name = figure.series
+    lines = [f"# HELP {name} {figure.meaning}", f"# TYPE {name} gauge"]
     for labels, value in samples:
-        shown = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+        shown = ",".join(f'{key}="{_escaped(text)}"' for key, text in zip(figure.labels, labels, strict=True))
         lines.append(f"{name}{{{shown}}} {value}" if shown else f"{name} {value}")
     return "\n".join(lines) + "\n"
 
