@@ -49,6 +49,8 @@ class Settings(BaseSettings):
         event_clock_ahead: How far an event's own time may be ahead of the database's clock.
         retry_policies: A YAML file whose entries override the shipped retry policies.
         escalation_policies: A YAML file whose rules for dead letters come before the shipped ones.
+        incident_rules: A YAML file whose rules for incidents come before the shipped ones.
+        observe_seconds: How often the running factory is looked at for incidents; 0 for never.
         routing_rules: A YAML file whose rules for events from outside come before the shipped ones.
         artifact_url: An fsspec URL that artifacts' bytes are stored under; a folder of the data directory by default.
         blueprint_dir: A folder of blueprint files, beside the shipped ones.
@@ -117,6 +119,8 @@ class Settings(BaseSettings):
     event_clock_ahead: Annotated[Duration, Field(ge=timedelta())] = timedelta(days=1)
     retry_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
     escalation_policies: Annotated[Path, AfterValidator(_absolute)] | None = None
+    incident_rules: Annotated[Path, AfterValidator(_absolute)] | None = None
+    observe_seconds: float = Field(default=30, ge=0)
     routing_rules: Annotated[Path, AfterValidator(_absolute)] | None = None
 
     artifact_url: str | None = None

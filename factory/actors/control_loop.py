@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from factory.actors.subscriptions import GOVERNANCE, ORCHESTRATION, RECOVERY, WITHDRAWAL
-from factory.control import tasks
+from factory.actors.subscriptions import GOVERNANCE, OBSERVABILITY, ORCHESTRATION, RECOVERY, WITHDRAWAL
+from factory.control import incidents, tasks
 from factory.control.governance import Committer
 from factory.control.orchestrator import Orchestrator
 from factory.control.progress import read_end
@@ -50,6 +50,7 @@ class ControlPlane:
             GOVERNANCE.name: self._commit,
             WITHDRAWAL.name: self._withdraw,
             RECOVERY.name: self._recover,
+            OBSERVABILITY.name: self._record_incident,
         }
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
@@ -114,6 +115,11 @@ class ControlPlane:
             if await self._bus.finish(connection, [delivery]):
                 await self._recovery.handle(connection, delivery.event)
         await self._trace_end(delivery)
+
+    async def _record_incident(self, delivery: Delivery) -> None:
+        async with self._database.transaction() as connection:
+            if await self._bus.finish(connection, [delivery]):
+                await incidents.handle(connection, self._bus, delivery.event)
 
     async def _trace_end(self, delivery: Delivery) -> None:
         """Record a project's span where this delivery ended it; recording it again changes nothing."""

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from factory.artifacts import records
-from factory.control import letters
+from factory.control import incidents, letters
 from factory.domain.artifact import ArtifactRef, ArtifactStatus
 from factory.domain.memory import KNOWLEDGE
 from factory.events.contracts.recovery import RecoveryRequested
@@ -80,9 +80,16 @@ async def latest_artifacts(connection: Connection, deliveries: Sequence[Delivery
     return {uid: [artifact.model_dump(mode="json") for artifact in found] for uid, found in latest.items()}
 
 
+async def open_incidents(connection: Connection, deliveries: Sequence[Delivery]) -> Mapping[int, JsonValue]:
+    """Return the incidents that are open, the same for every delivery."""
+    found: JsonValue = [incident.model_dump(mode="json") for incident in await incidents.list_open(connection)]
+    return {delivery.uid: found for delivery in deliveries}
+
+
 FACTS: dict[str, FactProvider] = {
     "embeddable": embeddable,
     "latest-artifacts": latest_artifacts,
     "letter-history": letter_history,
+    "open-incidents": open_incidents,
     "valid-artifacts": valid_artifacts,
 }

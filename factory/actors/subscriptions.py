@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from factory.actors.agent import Agent
-from factory.control import governance, orchestrator, recovery
+from factory.control import governance, incidents, orchestrator, recovery
 from factory.events.subscriptions import Subscription
 from factory.events.topics import Topic
 
@@ -48,7 +48,13 @@ RECOVERY = Subscription(
     ordered=True,
     priority=10,
 )
-CONTROL = (ORCHESTRATION, GOVERNANCE, WITHDRAWAL, RECOVERY)
+OBSERVABILITY = Subscription(
+    name=incidents.NAME,
+    topics=(Topic.SYSTEM,),
+    event_types=incidents.EVENT_TYPES,
+    ordered=True,
+)
+CONTROL = (ORCHESTRATION, GOVERNANCE, WITHDRAWAL, RECOVERY, OBSERVABILITY)
 
 
 def topic_of(agent: type[Agent]) -> Topic:

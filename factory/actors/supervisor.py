@@ -24,8 +24,10 @@ from factory.actors.recall import Recall
 from factory.actors.roster import load_roster
 from factory.actors.settlement import Result, Settler
 from factory.actors.subscriptions import CONTROL, PROLONG_SECONDS, agent_of, agent_subscriptions, topics_of
+from factory.actors.upkeep import Upkeep
 from factory.actors.utility.knowledge_base_manager import KnowledgeBaseManager
 from factory.actors.utility.notification_dispatcher import NotificationDispatcher
+from factory.actors.utility.observability_coordinator import ObservabilityCoordinator
 from factory.actors.utility.semantic_embedder import SemanticEmbedder
 from factory.artifacts.blobs import BlobStore
 from factory.artifacts.repository import RepositoryStore
@@ -37,7 +39,6 @@ from factory.domain.task import TASK_ASSIGNED, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery, Owner
 from factory.memory.sharing import Sharing
-from factory.memory.tending import tend
 from factory.observability import figures
 from factory.observability.logs import configure_logging
 from factory.observability.metrics import Metrics, start_metrics
@@ -51,9 +52,6 @@ from factory.storage.database import Database, is_connection_lost, is_passing
 _log = structlog.stdlib.get_logger(__name__)
 _CONTROL_CAPACITY = 32
 _CONTROL_NAMES = frozenset(item.name for item in CONTROL)
-_SWEEP_SECONDS = 1.0
-_MAINTAIN_SECONDS = 6 * 3600.0
-_TEND_SECONDS = 60.0
 _REPORT_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.5
 _CONTENTION_SECONDS = 0.02
@@ -74,7 +72,7 @@ class Supervisor:
         roster = load_roster(tuple(settings.plugins))
         policies = EscalationPolicies.load(settings.escalation_policies)
         # Whatever is built here, what fails is decided on, and handed over, here; and what succeeds is remembered.
-        others = (SemanticEmbedder, KnowledgeBaseManager, NotificationDispatcher)
+        others = (SemanticEmbedder, KnowledgeBaseManager, NotificationDispatcher, ObservabilityCoordinator)
         always = (*recovery.AGENTS, *policies.agents, *(agent.spec.name for agent in others))
         chosen = list(roster) if agents is None else [roster.find(agent) for agent in dict.fromkeys((*agents, *always))]
         chosen = [agent for agent in chosen if agent.is_available(settings)]
@@ -103,10 +101,8 @@ class Supervisor:
                     group.create_task(self._forever(self._settle_finished)),
                     group.create_task(self._forever(self._renew)),
                     group.create_task(self._forever(self._prolong)),
-                    group.create_task(self._forever(self._sweep)),
-                    group.create_task(self._forever(self._maintain)),
-                    group.create_task(self._forever(self._tend)),
                     group.create_task(self._forever(self._report)),
+                    *(group.create_task(self._forever(step)) for step in self._upkeep.steps),
                     group.create_task(self._listen()),
                 ]
                 await self._drained(loops)
@@ -134,6 +130,7 @@ class Supervisor:
         repositories = RepositoryStore(settings.repositories_dir)
         self._bus = EventBus(self._database)
         self._holdings = Holdings(self._bus)
+        self._upkeep = Upkeep(self._database, self._bus, settings, self._demand.ring)
         policies = Policies.load(settings.retry_policies)
         self._settler = Settler(self._database, self._bus, policies, Permissions.load(settings.policy_dir))
         orchestrator = Orchestrator(self._bus, store, repositories, self._topics, settings.blueprint_dir)
@@ -376,19 +373,6 @@ class Supervisor:
     async def _prolong(self) -> None:
         await asyncio.sleep(PROLONG_SECONDS)
         await self._holdings.prolong()
-
-    async def _sweep(self) -> None:
-        await asyncio.sleep(_SWEEP_SECONDS)
-        if await self._bus.sweep():
-            self._demand.ring()
-
-    async def _tend(self) -> None:
-        await asyncio.sleep(_TEND_SECONDS)
-        await tend(self._database, self._settings.segment_url)
-
-    async def _maintain(self) -> None:
-        await self._bus.maintain(self._settings.event_retention)
-        await asyncio.sleep(_MAINTAIN_SECONDS)
 
 
 class SupervisorActor:

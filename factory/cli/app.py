@@ -30,6 +30,7 @@ COMMANDS = {
     "dead-letter": "factory.cli.dead_letter:app",
     "trace": "factory.cli.trace:trace",
     "escalation": "factory.cli.escalation:app",
+    "incident": "factory.cli.incident:app",
     "memory": "factory.cli.memory:app",
     "notification": "factory.cli.notification:app",
     "user": "factory.cli.user:app",

@@ -16,6 +16,8 @@ HERE = Path(__file__).parent
 ENVIRONMENT = {
     "FACTORY_PLUGINS": '["tests.actors.greeting", "tests.actors.trouble"]',
     "FACTORY_ESCALATION_POLICIES": str(HERE / "escalations.yaml"),
+    "FACTORY_INCIDENT_RULES": str(HERE / "incidents.yaml"),
+    "FACTORY_OBSERVE_SECONDS": "1",
     "FACTORY_ROUTING_RULES": str(HERE / "routing.yaml"),
     "FACTORY_BLUEPRINT_DIR": str(HERE / "blueprints"),
     "FACTORY_POOL_IDLE_SECONDS": "8",

@@ -9,12 +9,14 @@ from uuid import UUID
 import pytest
 
 from factory.cli.usage import since_time
-from factory.control import escalations
+from factory.control import escalations, incidents
 from factory.control.submission import first_event
 from factory.domain.errors import BadInputError, ErrorCategory
 from factory.domain.ids import new_id
 from factory.domain.recovery import Criticality, Letter, RecoveryAction, Severity
+from factory.domain.telemetry import Figure
 from factory.events.bus import EventBus
+from factory.events.contracts.observability import IncidentClosed, IncidentRaised
 from factory.events.topics import Topic
 from factory.recovery.escalation import Rule
 from factory.recovery.questions import ask_about_letter
@@ -179,3 +181,33 @@ def test_a_time_to_count_from_is_a_span_or_a_date(text: str, expected: datetime)
 def test_a_span_that_leads_out_of_the_calendar_is_refused() -> None:
     with pytest.raises(BadInputError):
         since_time("999999w", NOW)
+
+
+def test_incidents_are_listed_until_they_are_over(factory: Factory, seeded: Seeded) -> None:
+    raised = IncidentRaised(
+        rule="backlog-grows",
+        subject="product-owner",
+        severity=Severity.WARNING,
+        figure=Figure.READY,
+        value=900,
+        limit=500,
+        summary="900 wait",
+        notify=[],
+        channel="log",
+    )
+
+    async def handle(payload: IncidentRaised | IncidentClosed) -> None:
+        async with await Database.open(seeded.settings) as database, database.transaction() as connection:
+            cause = await first_event(connection, seeded.clinic)
+            event = cause.caused(payload, topic=Topic.SYSTEM, originating_agent="observability-coordinator")
+            await incidents.handle(connection, EventBus(database), event)
+
+    assert "no open incidents" in factory("incident", "list").out
+    asyncio.run(handle(raised))
+    (shown,) = json.loads(factory("incident", "list", "--json").out)
+    assert (shown["rule"], shown["value"], shown["closed_at"]) == ("backlog-grows", 900, None)
+    assert "product-owner" in factory("incident", "list").out
+    asyncio.run(handle(IncidentClosed(incident_id=UUID(shown["id"]), rule=raised.rule, subject=raised.subject)))
+    assert json.loads(factory("incident", "list", "--json").out) == []
+    (over,) = json.loads(factory("incident", "list", "--all", "--json").out)
+    assert over["closed_at"] is not None

@@ -3,11 +3,14 @@
 import json
 import re
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from factory.settings import Settings
+from factory.storage.database import Database
 from tests.cluster.conftest import ROOT, queries_of, rules_of, run
 
 FOLDER = ROOT / "cluster" / "observability"
@@ -41,3 +44,19 @@ def test_queries_can_be_parsed_and_recorded_figures_are_recorded(tmp_path: Path)
     run("promtool", "check", "rules", trial)
     recorded = {rule["record"] for rule in rules_of(FOLDER / "rules" / "recording.yaml")}
     assert set(re.findall(r"factory:[a-z0-9_:]+", " ".join(asked))) <= recorded
+
+
+async def test_tables_can_be_asked_of_the_database(new_database_url: Callable[[], Awaitable[str]]) -> None:
+    panels = [panel for path in PATHS for panel in json.loads(path.read_text())["panels"] if panel["type"] == "table"]
+    assert panels
+    async with await Database.open(Settings(database_url=await new_database_url())) as database:
+        for panel in panels:
+            (target,) = panel["targets"]
+            await database.fetch(re.sub(r"\$__timeFilter\((.*?)\)", r"\1 > now() - interval '1 day'", target["rawSql"]))
+
+
+def test_those_of_ray_are_written_by_the_installed_ray(tmp_path: Path) -> None:
+    run(sys.executable, ROOT / "scripts" / "dashboards.py", "--ray", tmp_path)
+    titles = [json.loads(path.read_text())["title"] for path in tmp_path.glob("*.json")]
+    assert len(titles) == 4
+    assert all(titles)

@@ -23,6 +23,8 @@ SELECT c.name AS collection, s.segments, s.rows, s.bytes FROM memory_collection 
     FROM memory_segment WHERE collection = c.name AND dropped_version IS NULL
 ) s
 """
+# Index incident_open.
+_INCIDENTS = "SELECT rule, severity, count(*) AS count FROM incident WHERE closed_at IS NULL GROUP BY rule, severity"
 
 Sample = tuple[tuple[str, ...], float]
 
@@ -40,6 +42,7 @@ async def exposition(gateway: Gateway) -> str:
     projects = dict.fromkeys(map(str, ProjectStatus), 0)
     projects.update({row["status"]: row["count"] for row in await database.fetch(_PROJECTS)})
     sizes = await database.fetch(_MEMORY)
+    incidents = await database.fetch(_INCIDENTS)
     values: dict[Figure, Iterable[Sample]] = {
         figures.BACKLOG_READY: [((name,), backlog[name].ready) for name in backlog],
         figures.BACKLOG_IN_FLIGHT: [((name,), backlog[name].in_flight) for name in backlog],
@@ -48,6 +51,7 @@ async def exposition(gateway: Gateway) -> str:
         figures.TASKS: list(tasks.items()),
         figures.PROJECTS: [((status,), count) for status, count in projects.items()],
         figures.AUDIT_ENTRIES: [((), row["count"]) for row in await database.fetch(_AUDIT)],
+        figures.INCIDENTS: [((row["rule"], row["severity"]), row["count"]) for row in incidents],
         figures.MEMORY_CHUNKS: [((row["collection"],), row["rows"]) for row in sizes],
         figures.MEMORY_SEGMENTS: [((row["collection"],), row["segments"]) for row in sizes],
         figures.MEMORY_BYTES: [((row["collection"],), row["bytes"]) for row in sizes],
