@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import logging
 import os
 import socket
@@ -50,7 +51,9 @@ class Slot:
                 handle.close()
                 continue
             self._handle: IO[str] = handle
-            self.name = f"{socket.gethostname()}-{number}"
+            # Factories of one machine may share a database.
+            place = hashlib.blake2b(str(run_dir).encode(), digest_size=4).hexdigest()
+            self.name = f"{socket.gethostname()}-{place}-{number}"
             return
         raise HostError(f"{_SLOTS} supervisors run on this machine already.", remedy="Stop some of them.")
 

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import ray
@@ -16,6 +17,10 @@ from factory.actors.worker import Worker
 from factory.domain.errors import ErrorCategory, FactoryError
 from factory.domain.task import Outcome, Task
 from factory.settings import Settings
+
+# Made once: Ray sends a class that it has not seen to the head, and the sender stands still for as long as there is
+# none.
+_WORKER: Any = ray.remote(Worker)
 
 
 class WorkerLostError(FactoryError):
@@ -173,11 +178,9 @@ class Pool:
 
     def _start(self) -> Member:
         self._started += 1
-        handle: Any = (
-            ray.remote(Worker)
-            .options(num_cpus=0, resources={self.spec.subcluster: 1}, max_restarts=0, max_task_retries=0)
-            .remote(self.spec.name, self._settings)
-        )
+        handle: Any = _WORKER.options(
+            num_cpus=0, resources={self.spec.subcluster: 1}, max_restarts=0, max_task_retries=0
+        ).remote(self.spec.name, self._settings)
         member = Member(handle=handle, name=f"{self.spec.name}-{self._started}")
         self._members.append(member)
         return member
@@ -185,7 +188,8 @@ class Pool:
     def _discard(self, member: Member) -> None:
         if member in self._members:
             self._members.remove(member)
-        ray.kill(member.handle, no_restart=True)
+        # Waits for the head's answer, for as long as there is no head.
+        asyncio.get_running_loop().run_in_executor(None, partial(ray.kill, member.handle, no_restart=True))
 
 
 def _last_line(error: Exception) -> str:

