@@ -65,8 +65,10 @@ async def run(options: argparse.Namespace, folder: Path, console: Console) -> di
             await asyncio.sleep(options.away)
             away = await standing(factory)
             console.print(f"{away.done - killed.done} deliveries were done without a head")
-            cluster.start_head()
             back = time.monotonic()
+            await asyncio.to_thread(cluster.start_head)
+            up = time.monotonic()
+            console.print(f"another head is up after {up - back:.1f} s")
             await asyncio.to_thread(_connected, cluster, _PING)
             answers = time.monotonic()
             console.print(f"a new actor answered {answers - back:.1f} s after a head was started")
@@ -79,6 +81,7 @@ async def run(options: argparse.Namespace, folder: Path, console: Console) -> di
         "done_before": killed.done,
         "done_without_head": away.done - killed.done,
         "seconds_without_head": round(back - lost, 1),
+        "head_start_seconds": round(up - back, 1),
         "recovery_seconds": round(answers - back, 1),
         **found,
     }

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,9 @@ from factory.serve.deployment import free_port
 _HOST = "127.0.0.1"
 _OBJECT_STORE_BYTES = 80_000_000
 _END_SECONDS = 20
+_START_SECONDS = 180
+# What `ray start --block` says last.
+_UP = "This command will now block forever"
 
 
 class FixedCluster:
@@ -60,11 +64,31 @@ class FixedCluster:
         self._redis.stop()
 
     def start_head(self) -> None:
-        """Start the head, or one in the place of the head that was lost."""
+        """Start the head, or one in the place of the head that was lost; return when it is up.
+
+        A head that does not come up is started again, as Kubernetes does with its pod: on a busy machine Ray's agents
+        may take longer than the fifteen seconds that it gives them.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        before = self._came_up()
+        while time.monotonic() < deadline:
+            head = self._start_head()
+            while head.poll() is None:
+                if self._came_up() > before:
+                    return
+                time.sleep(0.2)
+        raise RuntimeError(f"the head did not start; see {self._folder / 'head.log'}.")
+
+    def _came_up(self) -> int:
+        log = self._folder / "head.log"
+        return log.read_text(errors="replace").count(_UP) if log.exists() else 0
+
+    def _start_head(self) -> "subprocess.Popen[bytes]":
         # Ray finds the node of this cluster and takes it for a head, unless it has forgotten the address.
         (self._folder / "ray" / "ray_current_cluster").unlink(missing_ok=True)
         arguments = (f"--port={self._port}", f"--temp-dir={self._folder / 'ray'}", "--num-cpus=0")
         self._head = self._started("head", "--head", *arguments, "--include-dashboard=false")
+        return self._head
 
     def kill_head(self) -> None:
         """End every process of the head with SIGKILL."""
@@ -80,8 +104,11 @@ class FixedCluster:
         command = [str(Path(sys.executable).with_name("ray")), "start", "--block", *arguments]
         command.append(f"--object-store-memory={_OBJECT_STORE_BYTES}")
         environment = self._environment if name == "head" else self.environment
+        if name == "node":
+            # A cluster's head has a machine of its own; here it goes first (among processes of one session).
+            command = ["nice", "-n", "10", *command]
         with (self._folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     @staticmethod
     def _end(process: "subprocess.Popen[bytes] | None", with_signal: signal.Signals) -> None:
