@@ -3,10 +3,10 @@
     python benchmarks/upgrade.py                    from the commit before the newest migration to this working tree
     python benchmarks/upgrade.py --from v0.1.0 --each 5 --json
 
-The old version, from a Git worktree, serves and builds; visions are handed in without a break. Then the new version
-starts beside it and migrates the database under it; both are handed visions and take one another's work; then the old
-one is told to go, drains, and the new one goes on alone. The run fails, with exit code 1, where a request is refused,
-an accepted project is not released, or a delivery is lost, done twice or given up.
+The old version, from a Git worktree, is handed visions and builds; meanwhile the new version migrates the database
+under it. Then the new one starts beside the old one: both are handed visions and take one another's work. Then the old
+one is told to go and drains, and the new one is handed visions and goes on alone. The run fails, with exit code 1,
+where a request is refused, an accepted project is not released, or a delivery is lost, done twice or given up.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import secrets
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
@@ -66,7 +65,8 @@ class Version:
         self.url = ""
 
     def __enter__(self) -> Self:
-        self.url = json.loads(self.command("up", "--json"))["gateway"]
+        if not self.url:
+            self.url = json.loads(self.command("up", "--json"))["gateway"]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,19 +113,22 @@ async def run(options: argparse.Namespace, folder: Path, console: Console) -> di
             feed = Feed(token, console)
             before = await _revision(server)
             await feed.hand_in([old.url], options.each)
-            beginning = asyncio.create_task(feed.hand_in([old.url], options.each))
-            started = time.monotonic()
-            new = await asyncio.to_thread(Version(ROOT, folder / "new", shared).__enter__)
+            new = Version(ROOT, folder / "new", shared)
+            # What `factory up` does first; the rest waits until this machine has room for a second Ray.
+            await asyncio.to_thread(new.command, "project", "list")
+            after = await _revision(server)
+            console.print(f"migrated from {before} to {after} under the old version's work")
+            settings = Settings(data_dir=folder / "new", database_url=server.dsn("postgres"), memory="off")
+            async with await FactoryService.open(settings) as factory:
+                await reached(factory, lambda now: now.ended >= options.each, PATIENCE_SECONDS)
+            await asyncio.to_thread(new.__enter__)
             with new:
-                console.print(f"the new version serves after {time.monotonic() - started:.0f} s")
-                await beginning
-                after = await _revision(server)
+                console.print("both versions serve")
                 await feed.hand_in([old.url, new.url], options.each)
                 leaving = asyncio.create_task(asyncio.to_thread(old.leave))
                 await feed.hand_in([new.url], options.each)
                 await leaving
                 console.print("the old version has gone")
-                settings = Settings(data_dir=folder / "new", database_url=server.dsn("postgres"))
                 async with await FactoryService.open(settings) as factory:
                     count = len(feed.accepted)
                     now = await reached(factory, lambda now: now.ended >= count, PATIENCE_SECONDS)
@@ -205,7 +208,7 @@ def main() -> int:
     """Rehearse and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="revision", help="the old version (default: before the newest migration)")
-    parser.add_argument("--each", type=int, default=3, help="visions in each of the four parts")
+    parser.add_argument("--each", type=int, default=3, help="visions in each of the three parts")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     options.revision = options.revision or before_newest_migration()

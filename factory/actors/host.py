@@ -143,6 +143,8 @@ def start_ray(settings: Settings, *, dashboard: bool = False, object_store_bytes
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     subclusters = [folder.__name__.rpartition(".")[2] for folder in SUBCLUSTERS]
     ray.init(
+        # One of its own, whatever else runs on this machine, or ran and left its address behind.
+        address="local",
         num_cpus=settings.ray_cpus,
         resources=dict.fromkeys(subclusters, _PLACES),
         object_store_memory=object_store_bytes,
