@@ -218,7 +218,7 @@ DASHBOARDS = (
             Panel("Actors that work", [("sum by (agent) (ray_factory_pool_busy)", "{{agent}}")]),
             Panel(
                 "New dead letters in ten minutes",
-                [("sum by (subscription) (delta(factory_dead_letters_open[10m]) > 0)", "{{subscription}}")],
+                [("clamp_min(sum by (subscription) (delta(factory_dead_letters_open[10m])), 0)", "{{subscription}}")],
                 about="What was resolved in the meantime is taken off.",
             ),
         ),
