@@ -202,7 +202,7 @@ def test_incidents_are_listed_until_they_are_over(factory: Factory, seeded: Seed
             event = cause.caused(payload, topic=Topic.SYSTEM, originating_agent="observability-coordinator")
             await incidents.handle(connection, EventBus(database), event)
 
-    assert "no open incidents" in factory("incident", "list").out
+    assert "no open incidents" in factory("incident", "list").err
     asyncio.run(handle(raised))
     (shown,) = json.loads(factory("incident", "list", "--json").out)
     assert (shown["rule"], shown["value"], shown["closed_at"]) == ("backlog-grows", 900, None)
