@@ -15,9 +15,7 @@ import asyncio
 import json
 import random
 import sys
-import tempfile
 import time
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from benchmarks.contest.machine import machine
 from benchmarks.scale.chart import write_chart
 from benchmarks.scale.nodes import Cluster
 from benchmarks.scale.projects import begin, outcome, standing
+from benchmarks.scale.rehearsal import rehearse
 from factory.actors.supervisor import SupervisorActor
 from factory.service import FactoryService
 from factory.settings import Settings
@@ -143,12 +142,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw backlog, actors and nodes over time")
     options = parser.parse_args()
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="factory-scale-", ignore_cleanup_errors=True) as folder:
-        # PostgreSQL runs under an account of its own where this is root.
-        Path(folder).chmod(0o755)
-        # Ray tells of killed nodes on standard output.
-        with redirect_stdout(sys.stderr):
-            found = asyncio.run(run(options, Path(folder), console))
+    found = rehearse(lambda folder: run(options, folder, console))
     if options.plot:
         write_chart(found, options.plot)
     if options.json:

@@ -10,12 +10,9 @@ code 1, where a project is not released, or a delivery is lost, done twice or gi
 
 import argparse
 import asyncio
-import json
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from rich.console import Console
 from benchmarks.contest.machine import machine
 from benchmarks.scale.fixed import FixedCluster
 from benchmarks.scale.projects import begin, outcome, reached, standing
+from benchmarks.scale.rehearsal import rehearse, tell
 from factory.service import FactoryService
 from factory.settings import Settings
 
@@ -114,16 +112,8 @@ def main() -> int:
     parser.add_argument("--away", type=float, default=10, help="seconds without a head")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="factory-head-", ignore_cleanup_errors=True) as folder:
-        # PostgreSQL runs under an account of its own where this is root.
-        Path(folder).chmod(0o755)
-        with redirect_stdout(sys.stderr):
-            found = asyncio.run(run(options, Path(folder), Console(stderr=True)))
-    if options.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name.replace('_', ' ')}: {value}")
+    found = rehearse(lambda folder: run(options, folder, Console(stderr=True)))
+    tell(found, as_json=options.json)
     return 1 if found["faults"] else 0
 
 

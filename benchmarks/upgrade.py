@@ -16,7 +16,6 @@ import os
 import secrets
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
@@ -25,11 +24,13 @@ from typing import Any, Self
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import asyncpg
 import httpx
 from rich.console import Console
 
 from benchmarks.contest.machine import machine
 from benchmarks.scale.projects import outcome, reached
+from benchmarks.scale.rehearsal import rehearse, tell
 from factory.service import FactoryService
 from factory.settings import Settings
 from factory.storage.embedded import EmbeddedServer
@@ -65,12 +66,14 @@ class Version:
         self.url = ""
 
     def __enter__(self) -> Self:
-        if not self.url:
-            self.url = json.loads(self.command("up", "--json"))["gateway"]
         return self
 
     def __exit__(self, *_: object) -> None:
         self.leave()
+
+    def serve(self) -> None:
+        """Start it; return when it answers."""
+        self.url = json.loads(self.command("up", "--json"))["gateway"]
 
     def leave(self) -> None:
         """Let the work under way end, and stop; doing it twice does no harm."""
@@ -108,6 +111,7 @@ async def run(options: argparse.Namespace, folder: Path, console: Console) -> di
     (folder / "new" / "repositories").symlink_to(folder / "old" / "repositories")
     try:
         with worktree(options.revision, folder / "code") as code, Version(code, folder / "old", shared) as old:
+            await asyncio.to_thread(old.serve)
             old.command("user", "add", "root", "--role", "admin")
             token = old.command("token", "issue", "--user", "root").strip()
             feed = Feed(token, console)
@@ -121,8 +125,8 @@ async def run(options: argparse.Namespace, folder: Path, console: Console) -> di
             settings = Settings(data_dir=folder / "new", database_url=server.dsn("postgres"), memory="off")
             async with await FactoryService.open(settings) as factory:
                 await reached(factory, lambda now: now.ended >= options.each, PATIENCE_SECONDS)
-            await asyncio.to_thread(new.__enter__)
             with new:
+                await asyncio.to_thread(new.serve)
                 console.print("both versions serve")
                 await feed.hand_in([old.url, new.url], options.each)
                 leaving = asyncio.create_task(asyncio.to_thread(old.leave))
@@ -195,8 +199,6 @@ def before_newest_migration() -> str:
 
 
 async def _revision(server: EmbeddedServer) -> str | None:
-    import asyncpg  # noqa: PLC0415 - for this alone
-
     connection = await asyncpg.connect(server.dsn("postgres"))
     try:
         return await current_revision(connection)
@@ -212,15 +214,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     options.revision = options.revision or before_newest_migration()
-    with tempfile.TemporaryDirectory(prefix="factory-upgrade-", ignore_cleanup_errors=True) as folder:
-        # PostgreSQL runs under an account of its own where this is root.
-        Path(folder).chmod(0o755)
-        found = asyncio.run(run(options, Path(folder), Console(stderr=True)))
-    if options.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name.replace('_', ' ')}: {value}")
+    found = rehearse(lambda folder: run(options, folder, Console(stderr=True)))
+    tell(found, as_json=options.json)
     return 1 if found["faults"] else 0
 
 

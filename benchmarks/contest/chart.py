@@ -42,7 +42,7 @@ def write_chart(found: Mapping[str, Any], path: Path) -> None:
         top += _TITLE + len(rows) * (_BAR + _GAP) + _GAP
     machine = found["machine"]
     note = f"{machine['cpu']}, {machine['cores']} cores, PostgreSQL {machine['postgresql']['server_version']}, fsync on"
-    parts.append(_text(_LEFT, top + 8, note, size=11, colour="#57606a"))
+    parts.append(text_at(_LEFT, top + 8, note, size=11, colour="#57606a"))
     height = top + 24
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
@@ -53,21 +53,22 @@ def write_chart(found: Mapping[str, Any], path: Path) -> None:
 
 
 def _panel(top: int, title: str, rows: Sequence[tuple[str, float]], form: str) -> list[str]:
-    parts = [_text(_LEFT, top + 28, title, size=14, weight="bold")]
+    parts = [text_at(_LEFT, top + 28, title, size=14, weight="bold")]
     largest = max((value for _, value in rows), default=1) or 1
     for number, (name, value) in enumerate(rows):
         y = top + _TITLE + number * (_BAR + _GAP)
         width = max(1, round((_WIDTH - _LEFT - _RIGHT) * value / largest))
         colour = _OURS if name == "factory" else _OTHERS
-        parts.append(_text(_LEFT - 10, y + 16, name, anchor="end"))
+        parts.append(text_at(_LEFT - 10, y + 16, name, anchor="end"))
         parts.append(f'<rect x="{_LEFT}" y="{y}" width="{width}" height="{_BAR}" fill="{colour}"/>')
-        parts.append(_text(_LEFT + width + 8, y + 16, form.format(value)))
+        parts.append(text_at(_LEFT + width + 8, y + 16, form.format(value)))
     return parts
 
 
-def _text(
-    x: int, y: int, text: str, *, size: int = 13, weight: str = "normal", anchor: str = "start", colour: str = _TEXT
+def text_at(
+    x: float, y: float, text: str, *, size: int = 13, weight: str = "normal", anchor: str = "start", colour: str = _TEXT
 ) -> str:
+    """Return a text at a place."""
     return (
         f'<text x="{x}" y="{y}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
         f'fill="{colour}">{escape(text)}</text>'

@@ -1,9 +1,12 @@
 """Backlog, actors and nodes over time as a picture: hand-written SVG, so that drawing needs nothing installed."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from benchmarks.contest.chart import text_at
 
 _WIDTH = 760
 _LEFT = 60
@@ -12,7 +15,7 @@ _PANEL = 120
 _GAP = 46
 _COLOURS = {"backlog": "#8250df", "actors": "#bf8700", "nodes": "#1f6feb"}
 _TITLES = {"backlog": "Deliveries that wait or are worked on", "actors": "Actors of all pools", "nodes": "Nodes"}
-_GREY = "#57606a"
+_label = partial(text_at, size=11, colour="#57606a")
 
 
 def write_chart(found: Mapping[str, Any], path: Path) -> None:
@@ -39,9 +42,9 @@ def write_chart(found: Mapping[str, Any], path: Path) -> None:
         top = 30 + number * (_PANEL + _GAP)
         bottom = top + _PANEL
         most = max(sample[name] for sample in samples) or 1
-        parts.append(_text(_LEFT, top - 8, title, size=13, weight="bold"))
-        parts.append(_text(_LEFT - 8, top + 10, f"{most:g}", anchor="end"))
-        parts.append(_text(_LEFT - 8, bottom, "0", anchor="end"))
+        parts.append(_label(_LEFT, top - 8, title, size=13, weight="bold"))
+        parts.append(_label(_LEFT - 8, top + 10, f"{most:g}", anchor="end"))
+        parts.append(_label(_LEFT - 8, bottom, "0", anchor="end"))
         parts.append(f'<path d="M{_LEFT} {bottom}H{_WIDTH - _RIGHT}" stroke="#d0d7de"/>')
         parts += [
             f'<path d="M{across(second):.1f} {top}V{bottom}" stroke="#cf222e" stroke-dasharray="3 3"/>'
@@ -51,14 +54,9 @@ def write_chart(found: Mapping[str, Any], path: Path) -> None:
             f"{across(sample['second']):.1f},{bottom - _PANEL * sample[name] / most:.1f}" for sample in samples
         )
         parts.append(f'<polyline points="{corners}" fill="none" stroke="{_COLOURS[name]}" stroke-width="2"/>')
-    parts.append(_text(_LEFT, height - 32, "0 s"))
-    parts.append(_text(_WIDTH - _RIGHT, height - 32, f"{end:.0f} s", anchor="end"))
+    parts.append(_label(_LEFT, height - 32, "0 s"))
+    parts.append(_label(_WIDTH - _RIGHT, height - 32, f"{end:.0f} s", anchor="end"))
     told = f"{found['projects']} projects on {found['machine']['cores']} cores; dashed: a node was killed with SIGKILL"
-    parts.append(_text(_LEFT, height - 10, told))
+    parts.append(_label(_LEFT, height - 10, told))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*parts, "</svg>\n"]))
-
-
-def _text(x: float, y: float, text: str, *, size: int = 11, weight: str = "normal", anchor: str = "start") -> str:
-    looks = f'font-size="{size}" font-weight="{weight}" fill="{_GREY}" text-anchor="{anchor}"'
-    return f'<text x="{x}" y="{y}" {looks}>{text}</text>'

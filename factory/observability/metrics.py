@@ -7,12 +7,14 @@ gauge, and of a histogram a random sample of those that came since. How many the
 
 import contextlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from itertools import chain
+from typing import Protocol, Self
 
 import ray
 import structlog
+from ray.util import metrics as ray_metrics
 
 import factory
 from factory.domain.task import Outcome, StageSpan, Task
@@ -23,12 +25,16 @@ from factory.settings import Settings
 _log = structlog.stdlib.get_logger(__name__)
 _EXPORT_EVERY_MS = 10_000
 _EXPORT_TIMEOUT_S = 5.0
+_MEASURED = tuple(figure for figure in FIGURES if figure.source is Source.SUPERVISOR)
 # More combinations of labels than any deployment has agents; beyond, they are counted together.
 _MOST_SERIES = 1_000
 _OTHER = "other"
 _SAMPLE = 20
 _OPERATION = "gen_ai.operation.name"
 _TOKEN_TYPES = {"gen_ai.usage.input_tokens": "input", "gen_ai.usage.output_tokens": "output"}
+
+
+_Put = Callable[[float, dict[str, str]], object]
 
 
 class Sink(Protocol):
@@ -62,7 +68,7 @@ class Metrics:
 
     def __init__(self, sinks: Sequence[Sink] = ()) -> None:
         self._sinks = tuple(sinks)
-        self._series: dict[tuple[str, tuple[str, ...]], _Series] = {}
+        self._series: dict[str, dict[tuple[str, ...], _Series]] = {figure.name: {} for figure in _MEASURED}
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +86,7 @@ class Metrics:
         """
         if not self._sinks:
             return
-        series = self._series.get((figure.name, labels)) or self._new_series(figure, labels)
+        series = self._series[figure.name].get(labels) or self._new_series(figure, labels)
         series.seen += 1
         if figure.kind is Kind.COUNTER and series.values:
             series.values[0] += value
@@ -93,7 +99,7 @@ class Metrics:
 
     def flush(self) -> None:
         """Hand over what was put since the last time."""
-        for series in self._series.values():
+        for series in chain.from_iterable(known.values() for known in self._series.values()):
             values, series.values, series.seen = series.values, [], 0
             for value in values:
                 self._hand_over(series, value)
@@ -130,10 +136,11 @@ class Metrics:
                 self.put(figures.MODEL_TOKENS, float(span.attributes[name]), *labels, token_type)
 
     def _new_series(self, figure: Figure, labels: tuple[str, ...]) -> "_Series":
-        if sum(name == figure.name for name, _ in self._series) >= _MOST_SERIES:
+        known = self._series[figure.name]
+        if len(known) >= _MOST_SERIES:
             labels = (_OTHER,) * len(labels)
         named = dict(zip(figure.labels, labels, strict=True))
-        return self._series.setdefault((figure.name, labels), _Series(figure, named))
+        return known.setdefault(labels, _Series(figure, named))
 
     def _hand_over(self, series: "_Series", value: float) -> None:
         for sink in self._sinks:
@@ -147,33 +154,24 @@ class RaySink:
     """Ray's metrics: each node serves those of its processes to Prometheus."""
 
     def __init__(self) -> None:
-        from ray.util import metrics  # noqa: PLC0415 - only where Ray runs
-
-        self._metrics: dict[str, Any] = {}
-        for figure in FIGURES:
-            if figure.source is not Source.SUPERVISOR:
-                continue
+        self._puts: dict[str, _Put] = {}
+        for figure in _MEASURED:
             keys = tuple(map(_plain, figure.labels))
             # Ray makes the endings of counters itself.
             name = figure.series.removesuffix("_total")
-            if figure.kind is Kind.HISTOGRAM:
-                made: Any = metrics.Histogram(name, figure.meaning, boundaries=list(figure.buckets), tag_keys=keys)
-            else:
-                make = metrics.Counter if figure.kind is Kind.COUNTER else metrics.Gauge
-                made = make(name, figure.meaning, tag_keys=keys)
-            self._metrics[figure.name] = made
+            match figure.kind:
+                case Kind.COUNTER:
+                    self._puts[figure.name] = ray_metrics.Counter(name, figure.meaning, keys).inc
+                case Kind.GAUGE:
+                    self._puts[figure.name] = ray_metrics.Gauge(name, figure.meaning, keys).set
+                case Kind.HISTOGRAM:
+                    self._puts[figure.name] = ray_metrics.Histogram(
+                        name, figure.meaning, list(figure.buckets), keys
+                    ).observe
 
     def put(self, figure: Figure, value: float, labels: Mapping[str, str]) -> None:
         """Take one value."""
-        metric = self._metrics[figure.name]
-        tags = {_plain(name): text for name, text in labels.items()}
-        match figure.kind:
-            case Kind.COUNTER:
-                metric.inc(value, tags)
-            case Kind.GAUGE:
-                metric.set(value, tags)
-            case Kind.HISTOGRAM:
-                metric.observe(value, tags)
+        self._puts[figure.name](value, {_plain(name): text for name, text in labels.items()})
 
     def close(self) -> None:
         """Leave it to Ray, which takes values as they come."""
@@ -200,33 +198,23 @@ class OtlpSink:
             resource=Resource.create({"service.name": service, "service.version": factory.__version__}),
         )
         meter = self._provider.get_meter("factory", factory.__version__)
-        self._instruments: dict[str, Any] = {}
-        for figure in FIGURES:
-            if figure.source is not Source.SUPERVISOR:
-                continue
-            made: Any
+        self._puts: dict[str, _Put] = {}
+        for figure in _MEASURED:
+            about = (figure.name, figure.unit, figure.meaning)
             match figure.kind:
                 case Kind.COUNTER:
-                    made = meter.create_counter(figure.name, figure.unit, figure.meaning)
+                    self._puts[figure.name] = meter.create_counter(*about).add
                 case Kind.GAUGE:
-                    made = meter.create_gauge(figure.name, figure.unit, figure.meaning)
+                    self._puts[figure.name] = meter.create_gauge(*about).set
                 case Kind.HISTOGRAM:
-                    made = meter.create_histogram(
-                        figure.name, figure.unit, figure.meaning, explicit_bucket_boundaries_advisory=figure.buckets
-                    )
-            self._instruments[figure.name] = made
+                    self._puts[figure.name] = meter.create_histogram(
+                        *about, explicit_bucket_boundaries_advisory=figure.buckets
+                    ).record
 
     def put(self, figure: Figure, value: float, labels: Mapping[str, str]) -> None:
         """Take one value."""
-        instrument = self._instruments[figure.name]
         attributes = {name if "." in name else f"factory.{name}": text for name, text in labels.items()}
-        match figure.kind:
-            case Kind.COUNTER:
-                instrument.add(value, attributes)
-            case Kind.GAUGE:
-                instrument.set(value, attributes)
-            case Kind.HISTOGRAM:
-                instrument.record(value, attributes)
+        self._puts[figure.name](value, attributes)
 
     def close(self) -> None:
         """Send what is left."""

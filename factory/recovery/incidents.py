@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from factory.domain.recovery import Severity
 from factory.domain.telemetry import Figure, Incident, Observation
@@ -59,7 +59,7 @@ class IncidentRules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rules: Annotated[tuple[IncidentRule, ...], BeforeValidator(lambda value: value or ())]
+    rules: tuple[IncidentRule, ...]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
