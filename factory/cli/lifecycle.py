@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from factory.settings import Settings
 
 _START_SECONDS = 120
-_STOP_SECONDS = 40
+_STOP_SECONDS = 120
 
 
 def up(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
