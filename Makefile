@@ -17,6 +17,7 @@ PEERS := langgraph dbos pgqueuer procrastinate pgvector lancedb qdrant hnswlib c
 BENCH_VENVS := .venv-bench
 BENCH_ARGS ?=
 INFRA_VENV := .venv-infra
+SCAN_VENV := .venv-scan
 
 # uv reads no pip settings: a folder of wheels that pip was told of must be handed on.
 ifdef PIP_FIND_LINKS
@@ -38,7 +39,7 @@ run: $(VENV)/.installed system ## Install what is missing and build VISION (defa
 	$(BIN)/factory build $(VISION)
 
 .PHONY: test
-test: check-code check-infra ## Install what tests need and run every check and the whole suite, or what PYTEST_ARGS names.
+test: check-code check-infra $(SCAN_VENV)/.installed ## Install what tests need and run every check and the whole suite, or what PYTEST_ARGS names.
 ifdef PYTEST_ARGS
 	$(BIN)/pytest $(PYTEST_ARGS)
 else
@@ -59,7 +60,7 @@ check-code: $(VENV)/.installed-dev system-tests
 	$(BIN)/python scripts/grpc_classes.py --check
 
 .PHONY: check-cluster
-check-cluster: $(VENV)/.installed-dev check-infra ## Render every environment of cluster/ and check what a cluster would be given.
+check-cluster: $(VENV)/.installed-dev $(SCAN_VENV)/.installed check-infra ## Render every environment of cluster/ and check what a cluster would be given.
 	$(BIN)/pytest tests/cluster/
 
 .PHONY: check-infra
@@ -111,7 +112,7 @@ lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; the factory's data stays.
-	rm -rf $(VENV) $(BENCH_VENVS) $(INFRA_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENVS) $(INFRA_VENV) $(SCAN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: system
 system:
@@ -141,10 +142,12 @@ $(VENV)/.installed-embeddings: $(VENV)/.installed
 	$(INSTALL) -c constraints.txt -e '.[embeddings]'
 	@touch $@
 
-# Pulumi wants another protobuf than the factory.
+# Pulumi wants another protobuf than the factory, checkov much else.
 $(INFRA_VENV)/.installed: cluster/infra/requirements.txt | $(VENV)/.uv
-	$(UV) venv --quiet --clear --python $(BIN)/python $(INFRA_VENV)
-	$(UV) pip install --quiet --python $(INFRA_VENV)/bin/python -r $<
+$(SCAN_VENV)/.installed: requirements/scan.txt | $(VENV)/.uv
+$(INFRA_VENV)/.installed $(SCAN_VENV)/.installed:
+	$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+	$(UV) pip install --quiet --python $(@D)/bin/python -r $<
 	@touch $@
 
 # The texts of bench-memory --quick, embedded; more are embedded when they are asked for.
