@@ -4,6 +4,7 @@
     python benchmarks/engine.py             every measurement, three rounds, as a table
     python benchmarks/engine.py --quick --json
     python benchmarks/engine.py --growth    the factory with millions of events behind it, against an empty database
+    python benchmarks/engine.py --telemetry what traces and figures cost
     python benchmarks/engine.py --only factory --profile
 
 All run on one embedded PostgreSQL with its durable settings, one database per contestant. docs/benchmarks/engine.md
@@ -28,6 +29,7 @@ from benchmarks.contest.growth import measure_growth
 from benchmarks.contest.machine import machine
 from benchmarks.contest.peers import PEERS
 from benchmarks.contest.server import Server
+from benchmarks.contest.telemetry import measure_telemetry
 
 CONTESTANTS = ("factory", *PEERS)
 QUICK = Plan(rounds=1, seconds=2.5, chains=15)
@@ -48,6 +50,8 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
                 server, folder, events=options.events, deliveries=options.deliveries, plan=plan, console=console
             )
             return {"growth": growth, **found}
+        if options.telemetry:
+            return {"telemetry": await measure_telemetry(server, folder, plan=plan, console=console), **found}
         contest = Contest(server, folder, plan, console, profile=options.profile)
         return {**await contest.run(options.only or CONTESTANTS), **found}
 
@@ -61,6 +65,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="tell where the supervisor's time goes (needs py-spy)")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the figures as well")
     parser.add_argument("--growth", action="store_true", help="compare a full database with an empty one")
+    parser.add_argument("--telemetry", action="store_true", help="compare with a factory that tells nothing of itself")
     parser.add_argument("--events", type=int, default=10_000_000, help="logged events of the full database")
     parser.add_argument("--deliveries", type=int, default=1_000_000, help="finished deliveries of the full database")
     parser.add_argument("--rounds", type=int, help="how often each measurement is repeated")

@@ -99,6 +99,8 @@ class Settings(BaseSettings):
         otlp_endpoint: Base URL of an OpenTelemetry collector (OTLP/HTTP) that traces are sent to.
         trace_file: A file that traces are appended to, as lines of OTLP JSON.
         trace_sample: Share of traces that are kept, from 0 to 1.
+        trace_limit: Attempts, commits and requests that one process traces per second; under more load fewer traces are
+            kept.
     """
 
     model_config = SettingsConfigDict(env_prefix="FACTORY_", frozen=True, extra="ignore", validate_default=True)
@@ -174,6 +176,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = None
     trace_file: Annotated[Path, AfterValidator(_absolute)] | None = None
     trace_sample: float = Field(default=1, ge=0, le=1)
+    trace_limit: int = Field(default=500, ge=1)
 
     @property
     def blob_url(self) -> str:

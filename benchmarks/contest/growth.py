@@ -9,9 +9,9 @@ from typing import Any
 import asyncpg
 from rich.console import Console
 
-from benchmarks.contest.contest import STEPS, Plan
-from benchmarks.contest.figures import Figure
+from benchmarks.contest.contest import Plan
 from benchmarks.contest.home import PROJECTS, Home, create_projects
+from benchmarks.contest.pairs import measure_in_turn
 from benchmarks.contest.server import Server
 from factory.storage.migrate import migrate
 
@@ -60,23 +60,11 @@ async def measure_growth(
     counts = await _fill(full, events, deliveries)
     seconds = time.perf_counter() - started
     console.print(f"filled in {seconds:.0f} s: events, keys, deliveries: {counts}", style="dim", highlight=False)
-    rates: dict[str, list[float]] = {"empty": [], "full": []}
-    for number in range(plan.rounds):
-        order = ("empty", "full") if number % 2 == 0 else ("full", "empty")
-        for name in order:
-            dsn = full if name == "full" else await server.fresh("factory_empty")
-            async with Home.running(dsn, folder) as home:
-                figure: Figure = await home.throughput(plan.seconds, STEPS)
-            rates[name].append(figure["steps_per_second"])
-            console.print(f"{name}: {rates[name][-1]:,.0f} steps/s", style="dim", highlight=False)
-    median = {name: sorted(values)[len(values) // 2] for name, values in rates.items()}
-    return {
-        "events": counts[0],
-        "deliveries": counts[2],
-        **rates,
-        "median": median,
-        "share": median["full"] / median["empty"],
-    }
+    empty = await server.fresh("factory_empty")
+    async with Home.running(empty, folder / "empty") as small, Home.running(full, folder / "full") as grown:
+        homes = {"empty": small, "full": grown}
+        measured = await measure_in_turn(homes, rounds=plan.rounds, seconds=plan.seconds, console=console)
+    return {"events": counts[0], "deliveries": counts[2], **measured}
 
 
 async def _fill(dsn: str, events: int, deliveries: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -74,10 +74,21 @@ class Home:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, dsn: str, folder: Path, *, projects: int = PROJECTS) -> AsyncIterator[Self]:
-        """Keep a factory running on a database for the length of a block; it is warm when the block begins."""
+    async def running(
+        cls, dsn: str, folder: Path, *, projects: int = PROJECTS, environment: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Self]:
+        """Keep a factory running on a database for the length of a block; it is warm when the block begins.
+
+        Args:
+            dsn: The database.
+            folder: For its files.
+            projects: How many there are to which chains belong.
+            environment: Further variables of its process.
+        """
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
         environment = {
             **os.environ,
+            **(environment or {}),
             "FACTORY_DATA_DIR": str(folder / "data"),
             "FACTORY_DATABASE_URL": dsn,
             "FACTORY_PLUGINS": json.dumps(_PLUGINS),

@@ -14,7 +14,11 @@ def show(found: dict[str, Any]) -> None:
     if "model_calls" in found:
         console.print(_model_calls(found["model_calls"]))
     if "growth" in found:
-        console.print(_growth(found["growth"]))
+        growth = found["growth"]
+        behind = f"{growth['deliveries']:,} finished deliveries and {growth['events']:,} logged events behind"
+        console.print(_pair(growth, "empty", "full", behind))
+    if "telemetry" in found:
+        console.print(_pair(found["telemetry"], "silent", "telling", "What traces and figures leave of the throughput"))
     machine = found["machine"]
     console.print(
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
@@ -53,13 +57,12 @@ def _model_calls(figure: dict[str, float]) -> Table:
     return table
 
 
-def _growth(growth: dict[str, Any]) -> Table:
-    title = f"{growth['deliveries']:,} finished deliveries and {growth['events']:,} logged events behind"
-    table = Table("database", "steps/s", "rounds", title=title)
-    for name in ("empty", "full"):
-        rates = growth[name]
-        table.add_row(name, f"{growth['median'][name]:,.0f}", "  ".join(f"{rate:,.0f}" for rate in rates))
-    table.caption = f"full / empty = {growth['share']:.1%}"
+def _pair(figures: dict[str, Any], first: str, second: str, title: str) -> Table:
+    table = Table("", "steps/s", "rounds", title=title)
+    for name in (first, second):
+        table.add_row(name, f"{figures['median'][name]:,.0f}", "  ".join(f"{rate:,.0f}" for rate in figures[name]))
+    low, high = min(figures["shares"]), max(figures["shares"])
+    table.caption = f"{second} / {first} = {figures['share']:.1%} ({low:.1%} to {high:.1%})"
     return table
 
 

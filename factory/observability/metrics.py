@@ -20,6 +20,7 @@ import factory
 from factory.domain.task import Outcome, StageSpan, Task
 from factory.observability import figures
 from factory.observability.figures import FIGURES, Figure, Kind, Source
+from factory.observability.switch import is_disabled
 from factory.settings import Settings
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -224,11 +225,15 @@ class OtlpSink:
 def start_metrics(settings: Settings, *, service: str) -> Metrics:
     """Measure in this process: for Ray where it runs, and for the collector of `settings.otlp_endpoint`.
 
+    Nothing is measured where `OTEL_SDK_DISABLED` is `true`.
+
     Args:
         settings: Where to export to.
         service: Name of the process, such as `supervisor`.
     """
     sinks: list[Sink] = []
+    if is_disabled():
+        return Metrics()
     if ray.is_initialized():
         sinks.append(RaySink())
     if settings.otlp_endpoint:

@@ -2,7 +2,7 @@
 
 import re
 
-from opentelemetry.trace import Span, SpanContext, TraceFlags
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from factory.domain.errors import BadInputError
 from factory.domain.ids import derived_id
@@ -14,9 +14,8 @@ _NO_TRACE = "0" * 32
 _NO_SPAN = "0" * 16
 
 
-def traceparent_of(span: Span) -> str:
+def traceparent_of(context: SpanContext) -> str:
     """Return the W3C traceparent that makes a span the parent of work elsewhere."""
-    context = span.get_span_context()
     return _traceparent(f"{context.trace_id:032x}", context.span_id, context.trace_flags)
 
 

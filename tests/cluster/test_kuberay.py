@@ -1,5 +1,6 @@
 """The manifests: valid, closed to the outside, and of one mind with the code."""
 
+import os
 import re
 from importlib import import_module
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from factory.serve.cluster import SupervisorArguments, subcluster_names
 from factory.settings import Settings
-from tests.cluster.conftest import OVERLAYS, only, ray_schema, rendered
+from tests.cluster.conftest import BIN, OVERLAYS, ROOT, only, ray_schema, rendered, run
 
 Objects = tuple[dict[str, Any], ...]
 # Objects whose schema is none of Kubernetes' own.
@@ -81,6 +82,24 @@ def test_the_operators_own_rules_hold(service: dict[str, Any]) -> None:
     for container in containers(service):
         named = {variable["name"] for variable in container.get("env", ())}
         assert not named & {"RAY_REDIS_ADDRESS", "REDIS_PASSWORD"}, "refused beside gcsFaultToleranceOptions"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_environment_may_be_upgraded_in_steps(overlay: str, tmp_path: Path) -> None:
+    parts = {"resources": f"overlays/{overlay}", "components": "components/incremental-upgrade"}
+    folder = {kind: [os.path.relpath(ROOT / "cluster/kuberay" / part, tmp_path)] for kind, part in parts.items()}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(folder))
+    service = only(tuple(yaml.safe_load_all(run(BIN / "kubectl", "kustomize", tmp_path))), "RayService")
+    assert service != only(rendered(overlay), "RayService")
+    test_the_ray_service_is_what_its_definition_allows(service)
+    test_the_operators_own_rules_hold(service)
+    strategy = service["spec"]["upgradeStrategy"]
+    assert strategy["type"] == "NewClusterWithIncrementalUpgrade"
+    # ValidateClusterUpgradeOptions of the operator.
+    options = strategy["clusterUpgradeOptions"]
+    assert 0 < options["stepSizePercent"] <= options["maxSurgePercent"] <= 100
+    assert options["intervalSeconds"] > 0
+    assert options["gatewayClassName"]
 
 
 def test_what_runs_there_is_what_is_pinned_here(service: dict[str, Any]) -> None:

@@ -1,23 +1,30 @@
 """Traces arrive at a real OTLP/HTTP receiver as one tree per project."""
 
+import base64
+import copy
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.trace import SpanKind
 
 from factory.domain.errors import BadInputError, ErrorCategory
-from factory.domain.ids import derived_id
+from factory.domain.ids import derived_id, new_trace_id
 from factory.domain.project import Project, ProjectStatus
 from factory.domain.task import Outcome, StageSpan, Task, TaskError
+from factory.observability.sampling import Sampler
 from factory.observability.traceparents import (
     parse_traceparent,
     project_traceparent,
+    root_traceparent,
     task_traceparent,
-    traceparent_of,
 )
 from factory.observability.traces import start_tracing
 from factory.settings import Settings
@@ -87,11 +94,9 @@ def test_a_project_is_one_trace_whose_spans_hang_together(receiver: Receiver, tm
 
     with start_tracing(configured, service="supervisor") as tracing:
         tracing.record_task(first, outcome(first), started_ns=STARTED_NS, ended_ns=STARTED_NS + 9_000)
-        with tracing.span_from(task_traceparent(first), "commit", links=[root]) as commit:
-            parent_elsewhere = traceparent_of(commit)
+        commit = tracing.record(task_traceparent(first), "commit", started_ns=1, ended_ns=2, links=[root])
     with start_tracing(configured, service="gateway") as tracing:
-        with tracing.span_from(parent_elsewhere, "notify"):
-            pass
+        tracing.record(commit, "notify", started_ns=3, ended_ns=4)
         tracing.record_task(second, outcome(second), started_ns=STARTED_NS, ended_ns=STARTED_NS + 9_000)
         tracing.record_project(project(), ended_at=STARTED + timedelta(seconds=60))
 
@@ -145,41 +150,66 @@ def test_failed_work_is_marked(receiver: Receiver, tmp_path: Path) -> None:
     with start_tracing(settings(tmp_path, otlp_endpoint=receiver.url), service="supervisor") as tracing:
         tracing.record_task(work, outcome(work, error), started_ns=STARTED_NS, ended_ns=STARTED_NS + 9_000)
         tracing.record_project(project(ProjectStatus.FAILED), ended_at=STARTED, failure="no story was found")
-        with (
-            pytest.raises(ZeroDivisionError),
-            tracing.span_from(work.traceparent, "commit"),
-        ):
-            _ = 1 / 0
 
-    for name in ("backlog-agent backlog", "project clinic", "commit"):
+    for name in ("backlog-agent backlog", "project clinic"):
         assert receiver.named(name).status.code == Status.STATUS_CODE_ERROR
     assert receiver.named("backlog-agent backlog").status.message == "no story was found"
-    assert receiver.named("commit").events[0].name == "exception"
+
+
+def as_protobuf(line: dict[str, Any]) -> ExportTraceServiceRequest:
+    """Read OTLP JSON, which unlike protobuf's own JSON has ids in hexadecimal."""
+    plain = copy.deepcopy(line)
+    for holder in [
+        holder
+        for part in plain["resourceSpans"]
+        for scope in part["scopeSpans"]
+        for span in scope["spans"]
+        for holder in (span, *span.get("links", ()))
+    ]:
+        for name in holder.keys() & {"traceId", "spanId", "parentSpanId"}:
+            holder[name] = base64.b64encode(bytes.fromhex(holder[name])).decode()
+    return ParseDict(plain, ExportTraceServiceRequest())
 
 
 def test_the_trace_file_holds_otlp_json(tmp_path: Path) -> None:
     path = tmp_path / "traces" / "spans.jsonl"
     root = project_traceparent(project())
     for service in ("supervisor", "gateway"):
-        with (
-            start_tracing(settings(tmp_path, trace_file=path), service=service) as tracing,
-            tracing.span_from(root, f"{service} work", links=[root]),
-        ):
-            pass
+        with start_tracing(settings(tmp_path, trace_file=path), service=service) as tracing:
+            tracing.record(
+                root,
+                f"{service} work",
+                started_ns=STARTED_NS,
+                ended_ns=STARTED_NS + 5,
+                links=[root],
+                attributes={"text": "a", "count": 2, "share": 0.5, "passed": True},
+                kind=SpanKind.SERVER,
+                error="it broke",
+            )
 
     lines = [json.loads(line) for line in path.read_text().splitlines()]
+    requests = [as_protobuf(line) for line in lines]
+    told = [request.resource_spans[0].resource.attributes for request in requests]
+    assert [{item.key: item.value.string_value for item in facts}["service.name"] for facts in told] == [
+        "supervisor",
+        "gateway",
+    ]
+    (span,) = requests[0].resource_spans[0].scope_spans[0].spans
+    assert (span.start_time_unix_nano, span.end_time_unix_nano) == (STARTED_NS, STARTED_NS + 5)
+    assert (span.kind, span.status.code, span.status.message) == (Span.SPAN_KIND_SERVER, 2, "it broke")
+    facts = {item.key: item.value for item in span.attributes}
+    assert (facts["text"].string_value, facts["count"].int_value) == ("a", 2)
+    assert (facts["share"].double_value, facts["passed"].bool_value) == (0.5, True)
     spans = [line["resourceSpans"][0]["scopeSpans"][0]["spans"][0] for line in lines]
     assert [span["name"] for span in spans] == ["supervisor work", "gateway work"]
     for span in spans:
         assert span["traceId"] == project().trace_id
         assert span["parentSpanId"] == span["links"][0]["spanId"] == root.split("-")[2]
-        assert span["kind"] == 1
 
 
 def test_without_an_exporter_spans_still_carry_the_trace(tmp_path: Path) -> None:
     with start_tracing(settings(tmp_path), service="cli") as tracing:
-        with tracing.span_from(project_traceparent(project()), "build") as span:
-            carried = traceparent_of(span)
+        carried = tracing.record(project_traceparent(project()), "build", started_ns=1, ended_ns=2)
         recorded = tracing.record(carried, "step", started_ns=1, ended_ns=2)
 
     assert carried.split("-")[1] == recorded.split("-")[1] == project().trace_id
@@ -190,12 +220,60 @@ def test_without_an_exporter_spans_still_carry_the_trace(tmp_path: Path) -> None
 def test_a_collector_that_is_away_costs_spans_and_never_work(receiver: Receiver, tmp_path: Path) -> None:
     url = receiver.url
     receiver.close()
-    with (
-        start_tracing(settings(tmp_path, otlp_endpoint=url), service="cli") as tracing,
-        tracing.span_from(project_traceparent(project()), "build"),
-    ):
-        done = True
-    assert done
+    with start_tracing(settings(tmp_path, otlp_endpoint=url), service="cli") as tracing:
+        carried = tracing.record(project_traceparent(project()), "build", started_ns=1, ended_ns=2)
+    assert parse_traceparent(carried).is_valid
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def asked(sampler: Sampler, clock: Clock, traces: list[str], *, times: int, seconds: float) -> list[set[str]]:
+    """Ask for every trace in turn, so many times in so many seconds; return which were kept each time."""
+    kept: list[set[str]] = []
+    for _ in range(times):
+        clock.now += seconds / times
+        kept.append({trace for trace in traces if sampler.keeps(trace)})
+    return kept
+
+
+def test_a_share_of_the_traces_is_kept_and_everywhere_the_same() -> None:
+    traces = [root_traceparent(new_trace_id()) for _ in range(2_000)]
+    here, there = (asked(Sampler(0.25, 10_000), Clock(), traces, times=1, seconds=1)[0] for _ in range(2))
+    assert here == there
+    assert 400 <= len(here) <= 600
+    assert not asked(Sampler(0, 10_000), Clock(), traces, times=1, seconds=1)[0]
+
+
+def test_a_trace_that_the_client_does_not_want_is_not_kept() -> None:
+    sampled = root_traceparent(new_trace_id())
+    assert Sampler(1, 10).keeps(sampled)
+    assert not Sampler(1, 10).keeps(f"{sampled[:-2]}00")
+
+
+def test_under_load_fewer_traces_are_kept_whole_and_all_again_when_it_is_over() -> None:
+    clock = Clock()
+    sampler = Sampler(1, 500, clock=clock)
+    traces = [root_traceparent(new_trace_id()) for _ in range(500)]
+    assert asked(sampler, clock, traces, times=2, seconds=4)[-1] == set(traces)
+
+    flood = asked(sampler, clock, traces, times=80, seconds=8)
+    settled = flood[20:]
+    assert 20 <= len(settled[-1]) <= 100
+    steady = set.intersection(*settled)
+    assert len(steady) >= 0.8 * len(settled[-1])
+    # About what may be recorded, from the first second on.
+    for second in range(1, 8):
+        assert sum(map(len, flood[10 * second : 10 * second + 10])) <= 2 * 500
+
+    assert asked(sampler, clock, traces, times=4, seconds=8)[-1] == set(traces)
 
 
 @pytest.mark.parametrize(
