@@ -1,5 +1,7 @@
 """The Ray actor: one agent in one process, without a database connection."""
 
+import contextlib
+
 from factory.actors.roster import load_roster
 from factory.actors.wire import pack_outcomes, unpack_tasks
 from factory.artifacts.blobs import BlobStore
@@ -16,6 +18,11 @@ class Worker:
         plugins = tuple(settings.plugins)
         store = BlobStore(settings.blob_url)
         self._agent = load_roster(plugins).find(agent)(store, load_catalogue(plugins), settings)
+        for skill in self._agent.skills:
+            if skill.prepare:
+                # What cannot be loaded says so when it is run, as an error of the task.
+                with contextlib.suppress(Exception):
+                    skill.prepare()
 
     async def run(self, packed: bytes) -> bytes:
         """Run a batch of packed tasks; one outcome per task, in order, packed as well."""

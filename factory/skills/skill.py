@@ -105,6 +105,7 @@ class Skill:
         name: Unique, in kebab case.
         produces: The artifact kind.
         consumes: Kinds it reads; the planner drops the skill where one is missing.
+        prepare: Loads what the first run would wait for; called once when an actor starts.
     """
 
     name: str
@@ -112,3 +113,4 @@ class Skill:
     consumes: tuple[str, ...]
     make: Make
     run: SkillFunction
+    prepare: Callable[[], object] | None = None

@@ -1,6 +1,5 @@
 """Reading English: parse, clauses, word forms, names, and the annotation of user stories."""
 
-from factory.skills.native.language import spacy_alone  # noqa: F401 - first of all
 from factory.skills.native.language.annotation import Annotated, StoryAnnotation, annotate_story
 
 __all__ = ["Annotated", "StoryAnnotation", "annotate_story"]

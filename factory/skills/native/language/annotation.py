@@ -4,14 +4,18 @@ The spans follow the usual annotation of story backlogs: a persona is the role, 
 an entity a noun phrase without determiner, a benefit the part after "so that".
 """
 
+from __future__ import annotations  # spaCy's types are not there at run time
+
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from spacy.tokens import Doc, Token
+from typing import TYPE_CHECKING
 
 from factory.skills.native.language.parser import parse
 from factory.skills.native.language.stories import StoryParts, split_story
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Token
 
 _PERSON_PRONOUNS = frozenset(
     """i me my mine we us our you your he him she her it its they them their this that these those who which there""".split()  # noqa: E501 - a list of words

@@ -1,9 +1,10 @@
 """Clauses and noun phrases out of a parse: who does what to which things."""
 
+from __future__ import annotations  # spaCy's types are not there at run time
+
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-
-from spacy.tokens import Doc, Span, Token
+from typing import TYPE_CHECKING
 
 from factory.skills.native.language.lexicon import (
     CLASSIFYING_ADJECTIVES,
@@ -14,6 +15,9 @@ from factory.skills.native.language.lexicon import (
     is_person,
 )
 from factory.skills.native.language.words import NUMBERS, is_plural, singular, verb_base
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc, Span, Token
 
 _OWN = frozenset({"my", "own", "his", "her", "their", "our", "its", "your"})
 _ENABLING = frozenset({"allow", "let", "enable", "help", "ask", "permit"})
@@ -41,7 +45,7 @@ class Phrase:
     number: int | None = None
     adjectives: tuple[str, ...] = ()
     own: bool = False
-    owner: "Phrase | None" = None
+    owner: Phrase | None = None
     pronoun: bool = False
     proper: bool = False
 

