@@ -176,7 +176,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = None
     trace_file: Annotated[Path, AfterValidator(_absolute)] | None = None
     trace_sample: float = Field(default=1, ge=0, le=1)
-    trace_limit: int = Field(default=500, ge=1)
+    trace_limit: int = Field(default=100, ge=1)
 
     @property
     def blob_url(self) -> str:

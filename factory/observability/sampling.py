@@ -6,6 +6,8 @@ from collections.abc import Callable
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 _WINDOW_SECONDS = 1.0
+# Beyond so many times the limit nothing more is recorded in the second in which the load came.
+_BURST = 2
 # What ratio samplers of OpenTelemetry compare with: the lower 64 bits of a trace id.
 _BITS = TraceIdRatioBased.TRACE_ID_LIMIT
 _DIGITS = slice(19, 35)
@@ -31,6 +33,7 @@ class Sampler:
         self._clock = clock
         self._since = clock()
         self._asked = 0
+        self._kept = 0
         self._bound = _bound(share)
 
     def keeps(self, traceparent: str) -> bool:
@@ -42,11 +45,13 @@ class Sampler:
         now = self._clock()
         if (elapsed := now - self._since) >= _WINDOW_SECONDS:
             self._narrow(self._asked / elapsed)
-            self._since, self._asked = now, 0
+            self._since, self._asked, self._kept = now, 0, 0
         self._asked += 1
-        if self._asked > self._limit:
-            self._bound = min(self._bound, _bound(self._most * self._limit / self._asked))
-        return traceparent[-1] in _SAMPLED and int(traceparent[_DIGITS], 16) < self._bound
+        if self._kept >= self._limit * _BURST:
+            return False
+        kept = traceparent[-1] in _SAMPLED and int(traceparent[_DIGITS], 16) < self._bound
+        self._kept += kept
+        return kept
 
     def _narrow(self, rate: float) -> None:
         self._bound = _bound(self._most if rate <= self._limit else self._most * self._limit / rate)

@@ -40,12 +40,14 @@ def task_traceparent(task: Task) -> str:
     Raises:
         BadInputError: The task's own traceparent cannot be read.
     """
-    return _child(task.traceparent, "task", task.id, task.attempt)
+    trace_id, _, flags = _fields(task.traceparent)
+    return f"00-{trace_id}-{_derived_span_id('task', task.id, task.attempt):016x}-{flags}"
 
 
-def stage_traceparent(task: Task, number: int, stage: str) -> str:
-    """Return the traceparent of one stage of an attempt, or of what happened in a stage."""
-    return _child(task.traceparent, "stage", task.id, task.attempt, number, stage)
+def stage_context(attempt: SpanContext, task: Task, number: int, stage: str) -> SpanContext:
+    """Return the context of one stage of an attempt, or of what happened in a stage."""
+    span_id = _derived_span_id("stage", task.id, task.attempt, number, stage)
+    return SpanContext(attempt.trace_id, span_id, is_remote=True, trace_flags=attempt.trace_flags)
 
 
 def parse_traceparent(traceparent: str) -> SpanContext:
@@ -73,11 +75,6 @@ def _fields(traceparent: str) -> tuple[str, str, str]:
 
 def _derived_span_id(*parts: object) -> int:
     return int.from_bytes(derived_id("span", *parts).bytes[:8])
-
-
-def _child(traceparent: str, *parts: object) -> str:
-    trace_id, _, flags = _fields(traceparent)
-    return f"00-{trace_id}-{_derived_span_id(*parts):016x}-{flags}"
 
 
 def _traceparent(trace_id: str, span_id: int, flags: int = TraceFlags.SAMPLED) -> str:
