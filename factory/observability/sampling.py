@@ -54,7 +54,7 @@ class Sampler:
         return kept
 
     def _narrow(self, rate: float) -> None:
-        self._bound = _bound(self._most if rate <= self._limit else self._most * self._limit / rate)
+        self._bound = _bound(min(self._most, self._limit / max(rate, 1)))
 
 
 def _bound(share: float) -> int:
