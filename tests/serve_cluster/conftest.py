@@ -46,14 +46,6 @@ class Running:
         return done.stdout
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put last what leaves projects behind that are built for minutes: everything beside them would take longer."""
-    here = [number for number, item in enumerate(items) if item.path.parent == Path(__file__).parent]
-    ordered = sorted((items[number] for number in here), key=lambda item: "leaves_work" in item.keywords)
-    for number, item in zip(here, ordered, strict=True):
-        items[number] = item
-
-
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Start a factory; it is stopped at the end."""

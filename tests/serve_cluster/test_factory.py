@@ -76,7 +76,6 @@ def test_a_notification_is_sent_by_an_agent(running: Running, factory: Factory) 
     assert state == "sent"
 
 
-@pytest.mark.leaves_work
 def test_lines_of_the_readme_work_with_curl(running: Running) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     lines = re.findall(r"^curl .+$", readme, re.MULTILINE)
@@ -88,7 +87,6 @@ def test_lines_of_the_readme_work_with_curl(running: Running) -> None:
         json.loads(done.stdout)
 
 
-@pytest.mark.leaves_work
 async def test_a_killed_replica_loses_no_accepted_request(running: Running) -> None:
     vision = "# Shop\n\nAs a clerk I want to record an order of a customer.\n"
     before = _replicas(running)

@@ -42,7 +42,6 @@ def _call(channel: grpc.Channel, service: ServiceDescriptor, name: str, token: s
     return remote(request, metadata=[("authorization", f"Bearer {token}")] if token else [], timeout=60)
 
 
-@pytest.mark.leaves_work
 def test_a_project_begins_and_is_followed(running: Running, channel: grpc.Channel, service: ServiceDescriptor) -> None:
     vision = "# Library\n\nAs a reader I want to borrow a book with a title.\n"
     created = _call(channel, service, "CreateVision", running.token, vision=vision)
