@@ -54,7 +54,6 @@ def _otlp_json(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
 
     https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
     """
-    by_resource = [(resource, list(group)) for resource, group in groupby(spans, key=lambda span: span.resource)]
     return {
         "resourceSpans": [
             {
@@ -67,7 +66,7 @@ def _otlp_json(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
                     for scope, part in groupby(group, key=lambda span: span.instrumentation_scope)
                 ],
             }
-            for resource, group in by_resource
+            for resource, group in groupby(spans, key=lambda span: span.resource)
         ]
     }
 

@@ -38,7 +38,6 @@ _QUEUE = 65_536  # spans; a group commit of 500 tasks ends about 5,000 at once, 
 _EXPORT_EVERY_MS = 1_000
 _EXPORT_TIMEOUT_S = 5.0
 
-_LIMIT = 100
 _IDS = RandomIdGenerator()
 _OK = Status()
 
@@ -52,13 +51,13 @@ class Tracing:
     Args:
         service: Name of the process in traces.
         exporters: Where spans go; without any they are dropped.
-        sampler: Which traces are kept; all, up to a number of spans per second, by default.
+        sampler: Which traces are kept.
     """
 
-    def __init__(self, *, service: str, exporters: Sequence[SpanExporter] = (), sampler: Sampler | None = None) -> None:
+    def __init__(self, *, service: str, exporters: Sequence[SpanExporter] = (), sampler: Sampler) -> None:
         self._resource = Resource.create({"service.name": service, "service.version": factory.__version__})
         self._scope = InstrumentationScope("factory", factory.__version__)
-        self._sampler = sampler or Sampler(1, _LIMIT)
+        self._sampler = sampler
         self._processors = [
             BatchSpanProcessor(exporter, max_queue_size=_QUEUE, schedule_delay_millis=_EXPORT_EVERY_MS)
             for exporter in exporters
@@ -107,27 +106,18 @@ class Tracing:
         """
         parent = parse_traceparent(traceparent) if traceparent else None
         context = parse_traceparent(own) if own else _child_of(parent)
-        self._end(
-            ReadableSpan(
-                name,
-                context,
-                parent,
-                self._resource,
-                _plain(attributes or {}),
-                links=[Link(parse_traceparent(link)) for link in links],
-                kind=kind,
-                status=Status(StatusCode.ERROR, error) if error else _OK,
-                start_time=started_ns,
-                end_time=max(started_ns, ended_ns),
-                instrumentation_scope=self._scope,
-            )
+        self._export(
+            name,
+            context,
+            parent,
+            started_ns=started_ns,
+            ended_ns=ended_ns,
+            attributes=attributes or {},
+            links=[Link(parse_traceparent(link)) for link in links],
+            kind=kind,
+            error=error,
         )
         return own or traceparent_of(context)
-
-    def _end(self, span: ReadableSpan) -> None:
-        """Export a span. Those of the SDK's tracer, which is started and ended, take three times as long to make."""
-        for processor in self._processors:
-            processor.on_end(span)
 
     def record_task(self, task: Task, outcome: Outcome, *, started_ns: int, ended_ns: int) -> None:
         """Record one attempt at a task with the stages the agent measured; costs nothing where nothing is exported.
@@ -155,34 +145,28 @@ class Tracing:
         if outcome.error:
             attributes["error.type"] = outcome.error.error_type
             attributes["factory.error.category"] = outcome.error.category.value
-        own = task_traceparent(task)
-        self.record(
-            task.traceparent,
+        attempt = parse_traceparent(task_traceparent(task))
+        self._export(
             f"{task.agent} {task.goal}",
+            attempt,
+            parse_traceparent(task.traceparent),
             started_ns=started_ns,
             ended_ns=ended_ns,
-            own=own,
             attributes=attributes,
             error=outcome.error.message if outcome.error else None,
         )
-        attempt = parse_traceparent(own)
         contexts = [stage_context(attempt, task, number, stage.stage) for number, stage in enumerate(outcome.spans)]
         stages = {
             stage.stage: context for stage, context in zip(outcome.spans, contexts, strict=True) if not stage.within
         }
         for stage, context in zip(outcome.spans, contexts, strict=True):
-            self._end(
-                ReadableSpan(
-                    stage.stage,
-                    context,
-                    stages[stage.within] if stage.within else attempt,
-                    self._resource,
-                    _plain(stage.attributes),
-                    status=_OK,
-                    start_time=stage.started_ns,
-                    end_time=max(stage.started_ns, stage.ended_ns),
-                    instrumentation_scope=self._scope,
-                )
+            self._export(
+                stage.stage,
+                context,
+                stages[stage.within] if stage.within else attempt,
+                started_ns=stage.started_ns,
+                ended_ns=stage.ended_ns,
+                attributes=stage.attributes,
             )
 
     def record_settlement(self, task: Task, *, batch: int, started_ns: int, ended_ns: int) -> None:
@@ -228,6 +212,36 @@ class Tracing:
             error=failure or ("the project failed" if failed else None),
         )
 
+    def _export(
+        self,
+        name: str,
+        context: SpanContext,
+        parent: SpanContext | None,
+        *,
+        started_ns: int,
+        ended_ns: int,
+        attributes: Mapping[str, Any],
+        links: Sequence[Link] = (),
+        kind: SpanKind = SpanKind.INTERNAL,
+        error: str | None = None,
+    ) -> None:
+        """Hand over a span. Those of the SDK's tracer, which is started and ended, take three times as long to make."""
+        span = ReadableSpan(
+            name,
+            context,
+            parent,
+            self._resource,
+            _plain(attributes),
+            links=links,
+            kind=kind,
+            status=Status(StatusCode.ERROR, error) if error else _OK,
+            start_time=started_ns,
+            end_time=max(started_ns, ended_ns),
+            instrumentation_scope=self._scope,
+        )
+        for processor in self._processors:
+            processor.on_end(span)
+
     def flush(self) -> None:
         """Export what is queued; returns when it is sent or the exporter has given up."""
         for processor in self._processors:
@@ -253,15 +267,14 @@ def start_tracing(settings: Settings, *, service: str) -> Tracing:
         service: Name of the process in traces, such as `supervisor`.
     """
     exporters: list[SpanExporter] = []
-    if is_disabled():
-        return Tracing(service=service)
+    told = not is_disabled()
     # The exporters pull in an HTTP client and protobuf; a process that exports nothing does without them.
-    if settings.otlp_endpoint:
+    if told and settings.otlp_endpoint:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
         endpoint = f"{settings.otlp_endpoint.rstrip('/')}/v1/traces"
         exporters.append(OTLPSpanExporter(endpoint=endpoint, timeout=_EXPORT_TIMEOUT_S))
-    if settings.trace_file:
+    if told and settings.trace_file:
         from factory.observability.trace_file import TraceFileExporter  # noqa: PLC0415
 
         exporters.append(TraceFileExporter(settings.trace_file))

@@ -1,5 +1,6 @@
 """The gateway on Ray Serve: replicas that follow the load, drained before they go."""
 
+import asyncio
 import socket
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from ray.serve.config import gRPCOptions
 from starlette.types import ASGIApp
 
 from factory.actors.host import HostError
+from factory.domain.errors import TerminalError
 from factory.observability.logs import configure_logging
 from factory.serve.app import build_app
 from factory.serve.gateway import open_gateway
@@ -19,6 +21,7 @@ from factory.serve.grpc.methods import SERVICER_FUNCTIONS, GrpcMethods
 from factory.serve.health import is_ready
 from factory.serve.memory import ClusterMemory
 from factory.settings import Settings
+from factory.skills.native.language.parser import language
 
 NAME = "gateway"
 # A replica that reads from the database waits most of the time: many requests share it.
@@ -45,6 +48,10 @@ class GatewayDeployment(GrpcMethods):
     async def __init__(self, settings: Settings | None, url: str) -> None:  # type: ignore[misc] # Ray Serve awaits it
         settings = settings or Settings()
         configure_logging(settings, service=NAME)
+        # A vision is read while its request waits, and the first would hold up all others. What cannot be loaded is
+        # told to whoever asks.
+        with suppress(TerminalError):
+            await asyncio.to_thread(language)
         self._stack = AsyncExitStack()
         gateway = await self._stack.enter_async_context(open_gateway(settings, url, ClusterMemory))
         self._gateway = gateway

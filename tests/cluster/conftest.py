@@ -64,6 +64,13 @@ def service(objects: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     return only(objects, "RayService")
 
 
+def pod_templates(service: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the templates of a RayService's pods: that of the head, and those of the worker groups by name."""
+    cluster = service["spec"]["rayClusterConfig"]
+    groups = {group["groupName"]: group["template"] for group in cluster["workerGroupSpecs"]}
+    return {"head": cluster["headGroupSpec"]["template"], **groups}
+
+
 def strict(schema: Any) -> Any:
     """Return a CRD's schema with every object closed that does not ask to be open."""
     if isinstance(schema, list):

@@ -15,7 +15,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from factory.serve.cluster import SupervisorArguments, subcluster_names
 from factory.settings import Settings
-from tests.cluster.conftest import BIN, OVERLAYS, ROOT, only, ray_schema, rendered, run
+from tests.cluster.conftest import BIN, OVERLAYS, ROOT, only, pod_templates, ray_schema, rendered, run
 
 Objects = tuple[dict[str, Any], ...]
 # Objects whose schema is none of Kubernetes' own.
@@ -27,13 +27,8 @@ def groups(service: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {group["groupName"]: group for group in service["spec"]["rayClusterConfig"]["workerGroupSpecs"]}
 
 
-def pods(service: dict[str, Any]) -> list[dict[str, Any]]:
-    head = service["spec"]["rayClusterConfig"]["headGroupSpec"]
-    return [head["template"], *(group["template"] for group in groups(service).values())]
-
-
 def containers(service: dict[str, Any]) -> list[dict[str, Any]]:
-    return [container for pod in pods(service) for container in pod["spec"]["containers"]]
+    return [container for pod in pod_templates(service).values() for container in pod["spec"]["containers"]]
 
 
 def serve_config(service: dict[str, Any]) -> ServeDeploySchema:
@@ -138,7 +133,7 @@ def test_the_supervisors_and_a_gateway_fit_on_the_nodes_that_are_always_there(se
 
 
 def test_containers_are_confined_and_bounded(service: dict[str, Any]) -> None:
-    for pod in pods(service):
+    for pod in pod_templates(service).values():
         assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
         for container in pod["spec"]["containers"]:
             context = container["securityContext"]
@@ -203,7 +198,7 @@ def test_the_gateway_is_the_only_way_in(objects: Objects, service: dict[str, Any
 
 
 def test_policies_and_budgets_select_pods_that_exist(objects: Objects, service: dict[str, Any]) -> None:
-    labels = [pod["metadata"]["labels"] for pod in pods(service)]
+    labels = [pod["metadata"]["labels"] for pod in pod_templates(service).values()]
     for one in objects:
         selector = one["spec"].get("podSelector") if one["kind"] == "NetworkPolicy" else None
         if one["kind"] == "PodDisruptionBudget":

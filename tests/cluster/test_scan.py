@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.conftest import OVERLAYS, ROOT, only, rendered
+from tests.cluster.conftest import OVERLAYS, ROOT, only, pod_templates, rendered
 
 # In an environment of its own: it pins much of what the factory needs in other versions.
 CHECKOV = ROOT / ".venv-scan" / "bin" / "checkov"
@@ -26,10 +26,7 @@ PIPELINES = {
 
 def pods_of(service: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Give the pods that the operator makes of a RayService: checkov does not know its kind."""
-    cluster = service["spec"]["rayClusterConfig"]
-    templates = {"head": cluster["headGroupSpec"]["template"]}
-    templates |= {group["groupName"]: group["template"] for group in cluster["workerGroupSpecs"]}
-    for name, template in templates.items():
+    for name, template in pod_templates(service).items():
         metadata = {**template.get("metadata", {}), "name": name, "namespace": service["metadata"]["namespace"]}
         yield {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 

@@ -39,6 +39,7 @@ from factory.events.delivery import Owner
 from factory.events.envelope import Envelope
 from factory.events.subscriptions import Subscription
 from factory.events.topics import Topic
+from factory.observability.sampling import Sampler
 from factory.observability.traces import Tracing
 from factory.recovery.escalation import EscalationPolicies, Rule
 from factory.recovery.policy import Policies
@@ -220,7 +221,7 @@ async def test_a_monitor_that_fails_ends_the_project_because_nobody_is_told_of_i
         committer=Committer(plane.database, plane.store, plane.repositories),
         recovery=plane.recovery,
         policies=Policies.load(),
-        tracing=Tracing(service="test"),
+        tracing=Tracing(service="test", sampler=Sampler(1, 100)),
     )
     monkeypatch.setattr(letters, "tag", None)
     await control.handle(await plane.bus.claim({"recovery": 1}, plane.owner))

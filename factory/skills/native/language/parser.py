@@ -68,6 +68,8 @@ def language() -> Language:
 def parse(text: str) -> Doc:
     """Parse one or more sentences; character offsets in the result are offsets in `text`."""
     pipeline = language()
+    from spacy.tokens import Doc  # noqa: PLC0415 - the pipeline has brought it along
+
     original = pipeline.make_doc(text)
     words = [token.text for token in original]
     swapped = _swap(words)
@@ -75,13 +77,12 @@ def parse(text: str) -> Doc:
     if not swapped:
         return _run(pipeline, original)
     stand_in = [swapped.get(index, word) for index, word in enumerate(words)]
-    document = load_spacy().tokens.Doc
-    parsed = _run(pipeline, document(pipeline.vocab, words=stand_in, spaces=spaces))
+    parsed = _run(pipeline, Doc(pipeline.vocab, words=stand_in, spaces=spaces))
     lemmas = [
         verb_base(words[index].lower(), KNOWN_VERBS) if index in swapped else token.lemma_
         for index, token in enumerate(parsed)
     ]
-    with_own_words: Doc = document(
+    return Doc(
         pipeline.vocab,
         words=words,
         spaces=spaces,
@@ -91,7 +92,6 @@ def parse(text: str) -> Doc:
         deps=[token.dep_ for token in parsed],
         lemmas=lemmas,
     )
-    return with_own_words
 
 
 def _run(pipeline: Language, doc: Doc) -> Doc:

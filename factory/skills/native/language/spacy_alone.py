@@ -6,11 +6,9 @@ actor of every agent would spend, since all of them know all skills.
 """
 
 import sys
-from functools import cache
 from types import ModuleType
 
 
-@cache
 def load_spacy() -> ModuleType:
     """Return the module `spacy`."""
     hidden = "torch" not in sys.modules
