@@ -63,6 +63,10 @@ check-code: $(VENV)/.installed-dev system-tests
 check-cluster: $(VENV)/.installed-dev $(SCAN_VENV)/.installed check-infra ## Render every environment of cluster/ and check what a cluster would be given.
 	$(BIN)/pytest tests/cluster/
 
+.PHONY: check-charts
+check-charts: $(SCAN_VENV)/.installed ## Fetch the charts of cluster/gitops, render them with our values and check what they make; CHARTS=FOLDER takes them from there.
+	$(SCAN_VENV)/bin/python scripts/charts.py $(if $(CHARTS),--charts $(CHARTS))
+
 .PHONY: check-infra
 check-infra: $(INFRA_VENV)/.installed ## Plan the Azure platform of every environment and hold it to its policies.
 	cd cluster/infra && ../../$(INFRA_VENV)/bin/python -m pytest -q --tb=native -c /dev/null --rootdir . tests
@@ -112,7 +116,7 @@ lock: $(VENV)/.uv ## Resolve constraints.txt anew from pyproject.toml.
 
 .PHONY: clean
 clean: ## Remove what was installed and built here; the factory's data stays.
-	rm -rf $(VENV) $(BENCH_VENVS) $(INFRA_VENV) $(SCAN_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENVS) $(INFRA_VENV) $(SCAN_VENV) .charts build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: system
 system:
@@ -142,7 +146,7 @@ $(VENV)/.installed-embeddings: $(VENV)/.installed
 	$(INSTALL) -c constraints.txt -e '.[embeddings]'
 	@touch $@
 
-# Pulumi wants another protobuf than the factory, checkov much else.
+# Pulumi wants another protobuf than the factory, checkov much else; Helm's library is large.
 $(INFRA_VENV)/.installed: cluster/infra/requirements.txt | $(VENV)/.uv
 $(SCAN_VENV)/.installed: requirements/scan.txt | $(VENV)/.uv
 $(INFRA_VENV)/.installed $(SCAN_VENV)/.installed:

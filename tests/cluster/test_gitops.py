@@ -6,6 +6,8 @@ import pytest
 
 from tests.cluster.conftest import OVERLAYS, ROOT, kustomized
 
+OBSERVABILITY = "cluster/gitops/infrastructure/observability"
+
 
 def named(objects: tuple[dict[str, Any], ...], kind: str) -> dict[str, dict[str, Any]]:
     return {item["metadata"]["name"]: item for item in objects if item["kind"] == kind}
@@ -14,9 +16,15 @@ def named(objects: tuple[dict[str, Any], ...], kind: str) -> dict[str, dict[str,
 @pytest.mark.parametrize("environment", OVERLAYS)
 def test_layers_follow_one_another_and_lead_to_folders_that_kustomized(environment: str) -> None:
     layers = named(kustomized(f"cluster/gitops/clusters/{environment}"), "Kustomization")
-    assert list(layers) == ["configs", "controllers", "factory"]
+    assert list(layers) == ["configs", "controllers", "factory", "observability"]
     needs = {name: [item["name"] for item in layer["spec"].get("dependsOn", ())] for name, layer in layers.items()}
-    assert needs == {"controllers": [], "configs": ["controllers"], "factory": ["configs"]}
+    # Charts mount what `configs` makes, and a factory waits for nobody who watches it.
+    assert needs == {
+        "controllers": [],
+        "configs": ["controllers"],
+        "factory": ["configs"],
+        "observability": ["configs"],
+    }
     assert layers["factory"]["spec"]["path"] == f"./cluster/kuberay/overlays/{environment}"
     for layer in layers.values():
         assert kustomized(layer["spec"]["path"])
@@ -38,7 +46,7 @@ def test_flux_never_holds_what_the_autoscaler_writes() -> None:
 
 
 def test_releases_are_pinned_healed_and_rolled_back() -> None:
-    objects = kustomized("cluster/gitops/infrastructure/controllers")
+    objects = (*kustomized("cluster/gitops/infrastructure/controllers"), *kustomized(OBSERVABILITY))
     releases, sources = named(objects, "HelmRelease"), named(objects, "HelmRepository")
     namespaces = named(objects, "Namespace")
     assert releases.keys() == {"kuberay-operator", "prometheus", "grafana", "loki", "jaeger", "collector"}
@@ -46,15 +54,15 @@ def test_releases_are_pinned_healed_and_rolled_back() -> None:
         spec = release["spec"]
         assert spec["chart"]["spec"]["version"].count(".") >= 1
         assert spec["chart"]["spec"]["sourceRef"]["name"] in sources
+        # A secret may come late: what was not installed is tried again for as long as it takes.
+        assert spec["install"]["remediation"]["retries"] == -1
         assert spec["upgrade"]["remediation"]["strategy"] == "rollback"
         assert release["metadata"]["namespace"] in namespaces
     assert all(source["spec"]["url"].startswith("https://") for source in sources.values())
 
 
 def test_what_releases_mount_is_there() -> None:
-    values = named(kustomized("cluster/gitops/infrastructure/controllers"), "HelmRelease")["prometheus"]["spec"][
-        "values"
-    ]
+    values = named(kustomized(OBSERVABILITY), "HelmRelease")["prometheus"]["spec"]["values"]
     maps = named(kustomized("cluster/gitops/infrastructure/configs"), "ConfigMap")
     mounted = {item["configMap"] for item in values["server"]["extraConfigmapMounts"]}
     mounted |= {item["configMap"]["name"] for item in values["alertmanager"]["extraVolumes"]}
@@ -65,7 +73,7 @@ def test_what_releases_mount_is_there() -> None:
 
 
 def test_spans_are_sent_where_the_collector_listens() -> None:
-    release = named(kustomized("cluster/gitops/infrastructure/controllers"), "HelmRelease")["collector"]
+    release = named(kustomized(OBSERVABILITY), "HelmRelease")["collector"]
     address = f"http://{release['spec']['values']['fullnameOverride']}.{release['metadata']['namespace']}.svc:4318"
     for environment in ("staging", "production"):
         settings = named(kustomized(f"cluster/kuberay/overlays/{environment}"), "ConfigMap")
