@@ -25,6 +25,21 @@ TEMPLATE = "template_factory"
 _numbers = count(1)
 
 
+class Folder(pytest.Package):
+    """A folder of tests, so that what a fixture of the scope `package` starts ends with the folder's last test.
+
+    For pytest a folder without `__init__.py` is none, and its fixtures of that scope live until the whole run ends.
+    """
+
+    def setup(self) -> None:
+        """Do nothing: there is no `__init__.py` to import."""
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector:
+    """Collect every folder of tests as a package."""
+    return Folder.from_parent(parent, path=path)
+
+
 async def _administer(server: EmbeddedServer, *commands: str) -> None:
     connection = await asyncpg.connect(server.dsn("postgres"))
     try:

@@ -38,6 +38,7 @@ from factory.control.recovery import Recovery
 from factory.domain.task import TASK_ASSIGNED, Outcome, TaskError
 from factory.events.bus import EventBus
 from factory.events.delivery import Delivery, Owner
+from factory.garbage import collect_rarely
 from factory.memory.sharing import Sharing
 from factory.observability import figures
 from factory.observability.logs import configure_logging
@@ -148,6 +149,7 @@ class Supervisor:
         self._recall = Recall.on_cluster(self._database, store, settings, self._sharing)
         self._recall.begin()
         self._owner: Owner = await self._bus.register(self._name, lease=settings.lease)
+        collect_rarely()
 
     async def _shut_down(self) -> None:
         for task in self._running:

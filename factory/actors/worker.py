@@ -5,6 +5,7 @@ import contextlib
 from factory.actors.roster import load_roster
 from factory.actors.wire import pack_outcomes, unpack_tasks
 from factory.artifacts.blobs import BlobStore
+from factory.garbage import collect_rarely
 from factory.observability.logs import configure_logging
 from factory.settings import Settings
 from factory.skills.catalogue import load_catalogue
@@ -23,6 +24,7 @@ class Worker:
                 # What cannot be loaded says so when it is run, as an error of the task.
                 with contextlib.suppress(Exception):
                     skill.prepare()
+        collect_rarely()
 
     async def run(self, packed: bytes) -> bytes:
         """Run a batch of packed tasks; one outcome per task, in order, packed as well."""

@@ -21,6 +21,8 @@ from factory.storage.database import Connection
 HIGHEST_PRIORITY = 100
 LOWEST_PRIORITY = -100
 
+# Made once: `json.dumps` makes one for every call with options.
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _VALUES = rows.COLUMNS.removesuffix("payload") + "payload::jsonb"
 
 # event_key decides which ids are new: those never seen, and those last seen before the window. Its rows are locked in
@@ -259,7 +261,7 @@ class Publisher:
     def _encoded(self, event: Envelope) -> str:
         """Return the payload as the JSON that is stored."""
         try:
-            text = json.dumps(dict(event.payload), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            text = _JSON.encode(dict(event.payload))
             length = len(text.encode())
         except (ValueError, RecursionError) as error:
             raise TerminalError(

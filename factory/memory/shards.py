@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError, RayTaskError
 
+from factory.garbage import collect_rarely
 from factory.memory.collections import Collection
 from factory.memory.fleet import Fleet, ShardLostError
 from factory.memory.host import Answer, Request, ShardHost
@@ -34,6 +35,7 @@ class ShardActor:
 
     def __init__(self, collection: Collection, folder: str, index: str) -> None:
         self._host = ShardHost(collection, Path(folder), index=index)
+        collect_rarely()
 
     def held(self) -> tuple[int, tuple[str, ...]]:
         """Return the version of the collection that the shard has, and its segments."""

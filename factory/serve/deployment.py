@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from factory.actors.host import HostError
 from factory.domain.errors import TerminalError
+from factory.garbage import collect_rarely
 from factory.observability.logs import configure_logging
 from factory.serve.app import build_app
 from factory.serve.gateway import open_gateway
@@ -57,6 +58,7 @@ class GatewayDeployment(GrpcMethods):
         self._gateway = gateway
         self.rest = build_app(gateway)
         self.ready = partial(is_ready, gateway)
+        collect_rarely()
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Return what answers HTTP requests."""

@@ -319,6 +319,10 @@ async def _commit(transaction: Transaction) -> None:
         ) from error
 
 
+# Made once: `json.dumps` makes one for every call with options.
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 async def _init_connection(connection: Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=_encode, decoder=json.loads)
@@ -329,7 +333,7 @@ async def _leave_as_it_is(_: Connection) -> None:
 
 
 def _encode(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(value)
 
 
 async def _ensure_database(dsn: str, name: str) -> None:

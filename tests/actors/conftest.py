@@ -25,7 +25,7 @@ ENVIRONMENT = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plugin_settings() -> Iterator[Settings]:
     """Give settings with the plugin, and a data directory of their own."""
     with tempfile.TemporaryDirectory(prefix="factory-actors-") as folder, pytest.MonkeyPatch.context() as patch:
@@ -36,7 +36,7 @@ def plugin_settings() -> Iterator[Settings]:
         yield settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def host(plugin_settings: Settings) -> Iterator[HostProcess]:
     """Give a running supervisor, which has the same settings in its environment."""
     with pytest.MonkeyPatch.context() as patch:

@@ -105,9 +105,9 @@ class Seed:
         await commits.record_commit(connection, artifact.project_id, artifact.id, self._head)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
-    """The data folder; its server runs until the last test, so that no command has to start it."""
+    """The data folder; its server runs until the last test of this folder, so that no command has to start it."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("cli"))
     server = EmbeddedServer(settings.data_dir / "postgres", settings.database_options)
     server.attach()
@@ -121,6 +121,8 @@ def factory(
 ) -> Callable[..., Ended]:
     """Run the command line in this process."""
     monkeypatch.setenv("FACTORY_DATA_DIR", str(seeded.settings.data_dir))
+    # What a command sets for the Ray that it starts is no matter of the tests after it.
+    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "fatal")
 
     def run(*arguments: str) -> Ended:
         monkeypatch.setattr("sys.argv", ["factory", *arguments])

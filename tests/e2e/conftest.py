@@ -71,7 +71,7 @@ class Workplace:
         return environment / "bin" / "python"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def workplace() -> Iterator[Workplace]:
     """Give a running factory."""
     with tempfile.TemporaryDirectory(prefix="factory-e2e-") as name:

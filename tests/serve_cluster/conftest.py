@@ -32,6 +32,13 @@ class Running:
     environment: dict[str, str]
     receiver: Receiver
 
+    @property
+    def pid(self) -> int:
+        """Of the process that started its Ray."""
+        state = json.loads((Path(self.environment["FACTORY_DATA_DIR"]) / "run" / "factory.json").read_text())
+        pid: int = state["pid"]
+        return pid
+
     def command(self, *arguments: str) -> str:
         """Run a command of the factory, and return what it says."""
         done = subprocess.run(
@@ -46,7 +53,7 @@ class Running:
         return done.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Start a factory; it is stopped at the end."""
     folder = tmp_path_factory.mktemp("up")

@@ -25,10 +25,9 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 def _replicas(running: Running) -> list[psutil.Process]:
     """Return the gateway's replicas of this factory and no other's."""
-    state = json.loads((Path(running.environment["FACTORY_DATA_DIR"]) / "run" / "factory.json").read_text())
     return [
         process
-        for process in psutil.Process(state["pid"]).children(recursive=True)
+        for process in psutil.Process(running.pid).children(recursive=True)
         if "ServeReplica:gateway" in " ".join(process.cmdline())
     ]
 

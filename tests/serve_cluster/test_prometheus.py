@@ -15,8 +15,9 @@ from tests.serve_cluster.conftest import Running
 
 FOLDER = Path(__file__).parents[2] / "cluster" / "observability"
 HOST = "127.0.0.1"
-# Where Ray says what to scrape (https://docs.ray.io/en/latest/cluster/metrics.html).
-DISCOVERY = "/tmp/ray/prom_metrics_service_discovery.json"  # noqa: S108 - Ray's own place
+# Where Rays put what they have (https://docs.ray.io/en/latest/cluster/metrics.html). The file directly in it is a link
+# that every Ray of the machine makes its own again and again.
+RAYS = Path("/tmp/ray")  # noqa: S108 - Ray's own place
 PATIENCE_SECONDS = 240
 # Nothing failed, no model was used, no incident was raised: these begin with the first.
 _NOT_YET = re.compile(r"ray_factory_attempt_(failures|retries)_total|ray_gen_ai_\w+|factory_incidents_open")
@@ -56,7 +57,8 @@ def _configured(folder: Path, running: Running) -> Path:
     factory["oauth2"] |= {"client_secret_file": str(folder / "secret"), "token_url": f"{running.url}/oauth/token"}
     factory["oauth2"]["client_id"] = made["id"]
     del ray["kubernetes_sd_configs"], ray["relabel_configs"]
-    ray["file_sd_configs"] = [{"files": [DISCOVERY]}]
+    (session,) = RAYS.glob(f"session_*_{running.pid}")
+    ray["file_sd_configs"] = [{"files": [str(session / "prom_metrics_service_discovery.json")]}]
     path = folder / "prometheus.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
