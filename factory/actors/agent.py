@@ -279,7 +279,8 @@ class Agent:
         """Stage 9: attach the telemetry of every stage to the outcome."""
         now = time.time_ns()
         work.spans.append(StageSpan(stage="emit", started_ns=now, ended_ns=time.time_ns()))
-        return outcome.model_copy(update={"spans": tuple(work.spans)})
+        spans = work.spans if work.task.traced else _outline(work.spans)
+        return outcome.model_copy(update={"spans": tuple(spans)})
 
     async def read(self, ref: ArtifactRef) -> Content:
         """Return an artifact's content.
@@ -315,6 +316,11 @@ class Agent:
         self._contents[content_hash] = content
         while len(self._contents) > _CACHED_CONTENTS:
             self._contents.popitem(last=False)
+
+
+def _outline(spans: Sequence[StageSpan]) -> list[StageSpan]:
+    """Return when the first stage began and the last ended, and what happened within stages: models are paid for."""
+    return [spans[0], *(span for span in spans[1:-1] if span.within), spans[-1]]
 
 
 def _source(passage: RecalledPassage) -> JsonValue:

@@ -3,7 +3,7 @@
 Actors have no database connection, so everything a task refers to goes along with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -55,7 +55,11 @@ class Unready:
 
 
 async def prepare(
-    connection: Connection, deliveries: Sequence[Delivery], blueprint_dir: Path | None, facts: Sequence[str] = ()
+    connection: Connection,
+    deliveries: Sequence[Delivery],
+    blueprint_dir: Path | None,
+    facts: Sequence[str] = (),
+    keeps: Callable[[str], bool] = lambda _: True,
 ) -> tuple[list[Job], list[Unready]]:
     """Make a task of each delivery.
 
@@ -67,12 +71,13 @@ async def prepare(
         deliveries: Of one agent.
         blueprint_dir: Where blueprints of one's own stand.
         facts: Names of what is to be looked up besides.
+        keeps: Whether the work of a traceparent is traced.
     """
     ids = {delivery.event.project_id for delivery in deliveries} - {None}
     projects = await get_projects(connection, [key for key in ids if key is not None])
     # What memory holds is looked up afterwards: a search must not hold a transaction open.
     found = {name: await FACTS[name](connection, deliveries) for name in facts if name != SIMILAR_ARTIFACTS}
-    lookup = _Lookup(connection, blueprint_dir, projects, found)
+    lookup = _Lookup(connection, blueprint_dir, projects, found, keeps)
     jobs: list[Job] = []
     unready: list[Unready] = []
     for delivery in deliveries:
@@ -92,11 +97,13 @@ class _Lookup:
         blueprint_dir: Path | None,
         projects: Mapping[UUID, Project],
         facts: Mapping[str, Mapping[int, JsonValue]],
+        keeps: Callable[[str], bool],
     ) -> None:
         self._connection = connection
         self._blueprint_dir = blueprint_dir
         self._projects = projects
         self._facts = facts
+        self._keeps = keeps
 
     async def job(self, delivery: Delivery) -> Job:
         event = delivery.event
@@ -134,7 +141,7 @@ class _Lookup:
             payload=event.payload,
             facts={name: values.get(delivery.uid) for name, values in self._facts.items()},
             event_type=event.event_type,
-            **_origin(event),
+            **self._origin(event),
         )
 
     async def _assigned(self, delivery: Delivery, project: Project, payload: TaskAssigned) -> Task:
@@ -152,7 +159,7 @@ class _Lookup:
             inputs=tuple(records.reference(found[key]) for key in payload.input_ids),
             parameters=payload.parameters,
             event_type=TASK_ASSIGNED,
-            **_origin(delivery.event),
+            **self._origin(delivery.event),
         )
 
     async def _validation(self, delivery: Delivery, project: Project, payload: ArtifactCreated) -> Task:
@@ -168,7 +175,7 @@ class _Lookup:
             inputs=tuple(ref for ref in siblings if ref.kind != subject.kind),
             subject=records.reference(subject),
             event_type=ARTIFACT_CREATED,
-            **_origin(delivery.event),
+            **self._origin(delivery.event),
         )
 
     def _limits(self, project: Project, task: Task) -> tuple[float, int | None]:
@@ -182,10 +189,10 @@ class _Lookup:
         step = steps.get(task.step)
         return (step.timeout_seconds if step else _DEFAULT_TIMEOUT_SECONDS), None
 
-
-def _origin(event: Envelope) -> dict[str, object]:
-    return {
-        "cause_id": event.event_id,
-        "correlation_id": event.correlation_id,
-        "traceparent": event.traceparent,
-    }
+    def _origin(self, event: Envelope) -> dict[str, object]:
+        return {
+            "cause_id": event.event_id,
+            "correlation_id": event.correlation_id,
+            "traceparent": event.traceparent,
+            "traced": self._keeps(event.traceparent),
+        }

@@ -307,7 +307,9 @@ class Supervisor:
         async def look_up() -> None:
             jobs.clear()
             async with begin(hot=True) as connection:
-                found, unready = await prepare(connection, deliveries, self._settings.blueprint_dir, pool.spec.facts)
+                found, unready = await prepare(
+                    connection, deliveries, self._settings.blueprint_dir, pool.spec.facts, self._tracing.keeps
+                )
                 assigned = [(job.task.id, job.task.attempt) for job in found if job.task.event_type == TASK_ASSIGNED]
                 await tasks.start_tasks(connection, assigned)
             jobs.extend(found)

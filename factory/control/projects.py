@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +19,7 @@ from factory.storage.database import Connection
 _COLUMNS = """id, name, slug, blueprint, status, revision, trace_id, sandbox_of, tenant, caused_by,
     metadata::text AS metadata, created_at, updated_at"""
 _SHORTEST_PREFIX = 6
+_REMEMBERED = 2_048
 
 INSERT = f"""
 INSERT INTO project (id, name, slug, blueprint, status, trace_id, metadata, build_key, out_dir, sandbox_of,
@@ -247,4 +250,11 @@ def prefix_range(text: str, what: str) -> tuple[UUID, UUID]:
 
 def project_of(row: asyncpg.Record) -> Project:
     """Build a project from a row that has the project's columns."""
-    return Project(**{**dict(row), "metadata": ProjectMetadata.model_validate_json(row["metadata"])})
+    return _project_of(tuple(row.items()))
+
+
+# Every task of a project reads it, and it seldom changes: what is the same is built once.
+@lru_cache(_REMEMBERED)
+def _project_of(columns: tuple[tuple[str, Any], ...]) -> Project:
+    values = dict(columns)
+    return Project(**{**values, "metadata": ProjectMetadata.model_validate_json(values["metadata"])})

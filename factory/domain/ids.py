@@ -6,6 +6,10 @@ import time
 from uuid import UUID
 
 _NAMESPACE = UUID("6f2b7a0e-6c4b-5d55-9a0b-3a8f0f1c2d4e").bytes
+# Bits of a UUID: where its version and its variant stand, and what follows the 48 of the time.
+_VERSION = 0xF << 76
+_VARIANT = 0x3 << 62
+_LATER = (1 << 80) - 1
 
 
 def new_id() -> UUID:
@@ -13,9 +17,7 @@ def new_id() -> UUID:
     milliseconds = time.time_ns() // 1_000_000
     random = int.from_bytes(os.urandom(10))
     value = milliseconds << 80 | random
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    return UUID(int=value & ~_VERSION & ~_VARIANT | 7 << 76 | 2 << 62)
 
 
 def derived_id(*parts: object) -> UUID:
@@ -23,8 +25,17 @@ def derived_id(*parts: object) -> UUID:
 
     A UUID version 5 (RFC 9562, section 5.5); `uuid.uuid5` takes twice as long over it, and a step derives several.
     """
+    return UUID(int=_derived(parts) & ~_VERSION & ~_VARIANT | 5 << 76 | 2 << 62)
+
+
+def derived_number(*parts: object) -> int:
+    """Return the first 64 bits of the id that is derived from these parts."""
+    return (_derived(parts) & ~_VERSION | 5 << 76) >> 64
+
+
+def _derived(parts: tuple[object, ...]) -> int:
     name = "\x1f".join(map(str, parts)).encode()
-    return UUID(bytes=hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()[:16], version=5)
+    return int.from_bytes(hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()[:16])
 
 
 def event_id_near(origin: UUID, *parts: object) -> UUID:
@@ -37,8 +48,8 @@ def event_id_near(origin: UUID, *parts: object) -> UUID:
         origin: The project or the event that it belongs to, mostly a UUID version 7.
         parts: What it depends on, beside the origin's first 48 bits.
     """
-    value = int.from_bytes(origin.bytes[:6] + derived_id(*parts).bytes[6:])
-    return UUID(int=value & ~(0xF << 76) | 0x8 << 76)
+    value = origin.int & ~_LATER | _derived(parts) & _LATER
+    return UUID(int=value & ~_VERSION & ~_VARIANT | 8 << 76 | 2 << 62)
 
 
 def new_trace_id() -> str:

@@ -30,6 +30,7 @@ class Task(_Frozen):
         inputs: Latest valid artifact of each input kind, by reference; the agent reads the bytes.
         subject: The artifact under validation, for validators.
         traceparent: W3C trace context of the event that caused the task.
+        traced: Whether the time of every stage is told; else only that of the first, the last and what happened within.
         event_type: Type of the event that caused the task.
         payload: Payload of that event, where the task is to handle it.
         facts: What the supervisor looked up for the agent, by the names in its `AgentSpec.facts`.
@@ -47,6 +48,7 @@ class Task(_Frozen):
     cause_id: UUID
     correlation_id: UUID
     traceparent: str
+    traced: bool = True
     event_type: str = TASK_ASSIGNED
     payload: Mapping[str, JsonValue] = {}
     facts: Mapping[str, JsonValue] = {}

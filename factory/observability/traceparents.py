@@ -5,7 +5,7 @@ import re
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from factory.domain.errors import BadInputError
-from factory.domain.ids import derived_id
+from factory.domain.ids import derived_number
 from factory.domain.project import Project
 from factory.domain.task import Task
 
@@ -74,7 +74,7 @@ def _fields(traceparent: str) -> tuple[str, str, str]:
 
 
 def _derived_span_id(*parts: object) -> int:
-    return int.from_bytes(derived_id("span", *parts).bytes[:8])
+    return derived_number("span", *parts)
 
 
 def _traceparent(trace_id: str, span_id: int, flags: int = TraceFlags.SAMPLED) -> str:

@@ -125,7 +125,7 @@ class Tracing:
         Raises:
             BadInputError: The task's traceparent cannot be read.
         """
-        if not self.keeps(task.traceparent):
+        if not (task.traced and self._processors):
             return
         attributes: dict[str, Any] = {
             "factory.project.id": task.project.id if task.project else None,
