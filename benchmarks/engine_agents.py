@@ -41,7 +41,7 @@ class Relay(Agent):
         batch=256,
         concurrency=1024,
         min_size=1,
-        max_size=2,
+        max_size=1,
     )
 
     async def execute(self, work: Work) -> None:

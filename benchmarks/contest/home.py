@@ -37,8 +37,6 @@ _START_SECONDS = 120
 _PATIENCE_SECONDS = 300
 _SUBSCRIPTION = "relay.events"
 _WARM_UP_CHAINS = 100
-# More than one actor takes at once, so that the pool has grown to its size before anything is measured.
-_FILLING_CHAINS = 1_500
 _CALIBRATE_SECONDS = 0.7
 
 # Unfinished chains: a step's acknowledgement and the event of the next are one transaction, so that every snapshot
@@ -108,7 +106,6 @@ class Home:
             try:
                 home = cls(factory, await factory.database.connect(), ids, process)
                 await home._run(1, 1, patience=_START_SECONDS)
-                await home._run(_FILLING_CHAINS, 12)
                 await home._run(_WARM_UP_CHAINS, 12)
                 yield home
             finally:

@@ -92,6 +92,15 @@ async def test_every_stage_runs_in_order_and_is_timed(greeter: Agent, store: Blo
     assert outcome.skill == "greet"
 
 
+async def test_a_task_that_is_not_traced_tells_how_long_it_took_and_what_its_stages_did(
+    greeter: Agent, store: BlobStore
+) -> None:
+    work = task(stored(store, "vision", ".factory/vision.md", "be nice"))
+    outcome = await greeter.run_one(work.model_copy(update={"traced": False}))
+    assert stages(outcome) == ["receive", "emit"]
+    assert [span.stage for span in outcome.spans if span.within] == ["blob get", "skill greet", "blob put"]
+
+
 async def test_the_artifact_is_stored_before_it_is_announced(greeter: Agent, store: BlobStore) -> None:
     vision = stored(store, "vision", ".factory/vision.md", "be nice")
     outcome = await greeter.run_one(task(vision))
