@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -130,10 +131,13 @@ def downloaded(release: Release, cache: Path) -> Path:
         content = _get(urljoin(release.repository.rstrip("/") + "/", newest["urls"][0]))
         if newest.get("digest") not in {None, hashlib.sha256(content).hexdigest()}:
             raise UnavailableError(f"{newest['urls'][0]} is not what {release.repository} says it is")
-        folder.mkdir(parents=True)
-        archive = cache / f"{folder.name}.tgz"
-        archive.write_bytes(content)
-        helm.expand(folder, archive)
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as place:
+            archive = Path(place) / "chart.tgz"
+            archive.write_bytes(content)
+            helm.expand(Path(place) / "chart", archive)
+            # Whoever is stopped here leaves no half of a chart.
+            (Path(place) / "chart").rename(folder)
     return folder / release.chart
 
 
@@ -325,7 +329,9 @@ def check(cluster: Path, charts: Path | None, cache: Path) -> tuple[list[Rendere
         except HelmError as error:
             found.append(Finding(release.name, "render", " ".join(str(error).split())))
             continue
-        found += refused(result, levels[release.namespace])
+        if release.namespace not in levels:
+            found.append(Finding(release.name, "missing", f"nothing makes the namespace {release.namespace}"))
+        found += refused(result, levels.get(release.namespace, "privileged"))
         results.append(result)
     found += missing_files(results, configured_names(cluster))
     texts = {str(path.relative_to(cluster)): path.read_text() for path in sorted(cluster.rglob("*.yaml"))}

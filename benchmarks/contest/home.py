@@ -40,7 +40,7 @@ _WARM_UP_CHAINS = 100
 _CALIBRATE_SECONDS = 0.7
 
 # Unfinished chains: a step's acknowledgement and the event of the next are one transaction, so that every snapshot
-# sees one delivery of each. The index delivery_ready or delivery_taken, of a table that holds nothing else.
+# sees one delivery of each. Reads the whole table, which holds nothing else.
 _UNFINISHED = """
 SELECT EXISTS (SELECT FROM delivery WHERE subscription = $1)
     OR EXISTS (SELECT FROM delivery_delayed WHERE subscription = $1)
