@@ -27,11 +27,11 @@ from benchmarks.contest.chart import write_chart
 from benchmarks.contest.contest import Contest, Plan
 from benchmarks.contest.growth import measure_growth
 from benchmarks.contest.machine import machine
-from benchmarks.contest.peers import IN_ONE_PROCESS, PEERS
+from benchmarks.contest.peers import AS_DOCUMENTED, PEERS
 from benchmarks.contest.server import Server
 from benchmarks.contest.telemetry import measure_telemetry
 
-CONTESTANTS = ("factory", *PEERS, *IN_ONE_PROCESS)
+CONTESTANTS = ("factory", *PEERS, *AS_DOCUMENTED)
 QUICK = Plan(rounds=1, seconds=2.5, chains=15)
 FULL = Plan(rounds=3, seconds=10, chains=100, model_steps=6)
 

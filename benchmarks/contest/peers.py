@@ -9,7 +9,7 @@ from benchmarks.contest.figures import Figure
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ("langgraph", "dbos", "pgqueuer", "procrastinate")
 # As their documentation shows them, in one process; the others have as many as serve them best.
-IN_ONE_PROCESS = {"langgraph-single": "langgraph", "dbos-single": "dbos"}
+AS_DOCUMENTED = {"langgraph-as-documented": "langgraph", "dbos-as-documented": "dbos"}
 _PATIENCE_SECONDS = 300
 
 
@@ -24,7 +24,7 @@ def python_of(peer: str) -> Path:
 
 def is_installed(peer: str) -> bool:
     """Tell whether `make bench-setup` has finished for a peer."""
-    return (ROOT / ".venv-bench" / IN_ONE_PROCESS.get(peer, peer) / ".installed").exists()
+    return (ROOT / ".venv-bench" / AS_DOCUMENTED.get(peer, peer) / ".installed").exists()
 
 
 async def run(peer: str, dsn: str, *, seconds: float, chains: int, steps: int) -> dict[str, Figure]:
@@ -36,11 +36,11 @@ async def run(peer: str, dsn: str, *, seconds: float, chains: int, steps: int) -
     Raises:
         PeerError: Its script failed or gave no answer; the message holds the end of what it said.
     """
-    library = IN_ONE_PROCESS.get(peer, peer)
+    library = AS_DOCUMENTED.get(peer, peer)
     script = ROOT / "benchmarks" / "peers" / library / "run.py"
     options = ["--dsn", dsn, "--seconds", f"{seconds:g}", "--chains", str(chains), "--steps", str(steps)]
-    if peer in IN_ONE_PROCESS:
-        options += ["--processes", "1"]
+    if peer in AS_DOCUMENTED:
+        options.append("--as-documented")
     process = await asyncio.create_subprocess_exec(
         str(python_of(library)),
         str(script),

@@ -69,7 +69,14 @@ class Together(Generic[T]):
                 answer.set_result(None)
 
 
-def main(prepare: Callable[[str], None], peer: Callable[[], Peer], *, processes: int, at_once: int) -> None:
+def main(
+    prepare: Callable[[str], None],
+    peer: Callable[[], Peer],
+    *,
+    processes: int,
+    at_once: int,
+    documented: Callable[[], Peer] | None = None,
+) -> None:
     """Measure a peer and print the figures.
 
     Args:
@@ -77,6 +84,7 @@ def main(prepare: Callable[[str], None], peer: Callable[[], Peer], *, processes:
         peer: Makes a contestant.
         processes: How many worker processes serve this library best on two cores.
         at_once: How many chains at once a worker process has to have before more make it no faster.
+        documented: Makes a contestant as the library's documentation shows it, where that differs.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--dsn", required=True)
@@ -86,7 +94,11 @@ def main(prepare: Callable[[str], None], peer: Callable[[], Peer], *, processes:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--processes", type=int, default=processes)
     parser.add_argument("--at-once", type=int, default=at_once)
+    parser.add_argument("--as-documented", action="store_true", help="in one process, without what makes it faster")
     options = parser.parse_args()
+    if options.as_documented:
+        options.processes = 1
+        peer = documented or peer
     # On Linux the workers share what this process has imported, which for some libraries takes seconds.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     barrier = context.Barrier(options.processes)

@@ -27,7 +27,7 @@ def test_imports_point_one_way() -> None:
 
 def test_an_import_against_the_direction_is_noticed(tmp_path: Path) -> None:
     package = tmp_path / "factory"
-    for name in ("__init__", "settings", "service", *(f"{layer}/__init__" for layer in _LAYERS)):
+    for name in ("__init__", "garbage", "settings", "service", *(f"{layer}/__init__" for layer in _LAYERS)):
         path = package / f"{name}.py"
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text("")

@@ -11,6 +11,7 @@ Choices:
 import asyncio
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
 from uuid import uuid4
@@ -52,13 +53,20 @@ def graph_of(steps: int, saver: AsyncPostgresSaver) -> Any:  # noqa: ANN401 - a 
 
 
 class LangGraph:
-    """Chains as threads of graphs, spread over checkpointers."""
+    """Chains as threads of graphs, spread over checkpointers.
+
+    Args:
+        savers: How many checkpointers there are, each with a connection.
+    """
+
+    def __init__(self, savers: int = _SAVERS) -> None:
+        self._savers = savers
 
     async def open(self, dsn: str, number: int, steps: int) -> None:  # noqa: ARG002 - threads need no worker's number
         """Connect the checkpointers and compile a graph for each."""
         self._stack = AsyncExitStack()
         self._graphs = []
-        for _ in range(_SAVERS):
+        for _ in range(self._savers):
             connecting = AsyncConnection.connect(dsn, autocommit=True, row_factory=dict_row)
             connection = await self._stack.enter_async_context(await connecting)
             self._graphs.append(graph_of(steps, AsyncPostgresSaver(connection)))
@@ -86,4 +94,10 @@ def prepare(dsn: str) -> None:
 
 
 if __name__ == "__main__":
-    peer.main(prepare, LangGraph, processes=2, at_once=_SAVERS * _CHAINS_PER_SAVER)
+    peer.main(
+        prepare,
+        LangGraph,
+        processes=2,
+        at_once=_SAVERS * _CHAINS_PER_SAVER,
+        documented=partial(LangGraph, savers=1),
+    )
