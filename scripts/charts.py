@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -31,7 +32,7 @@ _TIMEOUT_SECONDS = 30
 _KUBERNETES = "1.33"
 _WARNING = 2
 _HTTP = 80
-# What the charts' own helpers add, and what their schemas are not about.
+# Objects whose schema is none of Kubernetes' own.
 _CUSTOM = re.compile(r"monitoring\.coreos\.com|ray\.io|apiextensions\.k8s\.io")
 _ADDRESS = re.compile(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc\b(?:\.cluster\.local)?(?::(\d+))?")
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/
@@ -119,10 +120,17 @@ def _get(url: str) -> bytes:
     return content
 
 
+@lru_cache
+def _index_of(repository: str) -> Mapping[str, Any]:
+    """Return what a repository holds: megabytes, and several releases ask the same one."""
+    entries: Mapping[str, Any] = yaml.safe_load(_get(urljoin(repository.rstrip("/") + "/", "index.yaml")))["entries"]
+    return entries
+
+
 def downloaded(release: Release, cache: Path) -> Path:
     """Return the folder of the newest chart that a release may use, fetched unless it is there."""
-    index = yaml.safe_load(_get(urljoin(release.repository.rstrip("/") + "/", "index.yaml")))
-    entries = [one for one in index["entries"].get(release.chart, ()) if _fits(one["version"], release.version)]
+    offered = _index_of(release.repository).get(release.chart, ())
+    entries = [one for one in offered if _fits(one["version"], release.version)]
     if not entries:
         raise UnavailableError(f"{release.repository} has no {release.chart} {release.version}")
     newest = max(entries, key=lambda one: _order(one["version"]))
@@ -349,8 +357,8 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         results, found = check(arguments.cluster, arguments.charts, arguments.cache)
-    except UnavailableError as error:
-        sys.stderr.write(f"charts: {error}\n")
+    except (UnavailableError, OSError, yaml.YAMLError) as error:
+        sys.stderr.write(f"charts: {' '.join(str(error).split())}\n")
         return 2
     if arguments.json:
         counts = {one.release.name: len(one.objects) for one in results}

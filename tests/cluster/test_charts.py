@@ -203,3 +203,14 @@ def test_a_repository_that_does_not_answer_is_told_of(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "http://127.0.0.1:9/index.yaml does not answer" in done.stderr
     assert "--charts" in done.stderr
+
+
+def test_a_file_that_cannot_be_read_is_no_finding(tmp_path: Path) -> None:
+    chart = _make_chart(tmp_path / "charts")
+    (chart / "Chart.yaml").write_text("name: [")
+    done = _run(_make_cluster(tmp_path, {}), "--charts", tmp_path / "charts")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("charts: while parsing")
+    missing = _run(tmp_path / "nowhere", "--charts", tmp_path / "charts")
+    assert missing.returncode == 2
+    assert "nowhere/gitops/open-values.yaml" in missing.stderr
